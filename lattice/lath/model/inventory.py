@@ -1,0 +1,188 @@
+"""Hosts and what they run, in the control interface's JSON (wasmCloud's field names)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lath.names import Name, Target
+
+
+class Ctl(BaseModel):
+    """Base of control messages: unknown fields are ignored, absent optional ones are left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+class ComponentLimits(Ctl):
+    """What one component may use on one host. Absent: the host's default.
+
+    Attributes:
+        memory_bytes_max: Linear memory of one instance.
+        timeout_ms: Longest run of one call.
+        fuel_max: Fuel of one call.
+        queue_max: Calls that may wait for an instance.
+        warm_instances: Fresh instances kept ready.
+    """
+
+    memory_bytes_max: Annotated[int, Field(ge=64 * 1024)] | None = None
+    timeout_ms: Annotated[int, Field(ge=1, le=24 * 3600 * 1000)] | None = None
+    fuel_max: Annotated[int, Field(ge=1)] | None = None
+    queue_max: Annotated[int, Field(ge=0)] | None = None
+    warm_instances: Annotated[int, Field(ge=0)] | None = None
+    reuse: bool | None = None
+
+
+class ComponentDescription(Ctl):
+    """A component on a host.
+
+    Attributes:
+        revision: wasmCloud's field; lath counts the updates of this component on this host.
+        instance_id: lath's: where calls to this host's copy are addressed.
+        exports: lath's: exported interfaces with versions.
+        imports: lath's: imported interfaces that need a link, with their link names (`ns:pkg/iface (name)`).
+        digest: lath's: sha256 of the component.
+        stats: lath's: calls, failures, running, queued, idle instances.
+    """
+
+    id: str
+    image_ref: str
+    name: str | None = None
+    annotations: dict[str, str] | None = None
+    revision: int = 0
+    max_instances: int
+    limits: dict[str, int] | None = None
+    instance_id: str | None = None
+    exports: tuple[str, ...] | None = None
+    imports: tuple[str, ...] | None = None
+    digest: str | None = None
+    stats: dict[str, int] | None = None
+
+
+ProviderStatus = Literal["starting", "running", "backoff", "stopping", "failed"]
+
+
+class ProviderDescription(Ctl):
+    """A provider that a host supervises.
+
+    Attributes:
+        instance_id: lath's: the running instance.
+        status: lath's: `backoff` while it waits to be restarted, `failed` once it was given up.
+        pid: lath's: absent for a built-in one.
+        restarts: lath's.
+        last_error: lath's: how the last run ended.
+    """
+
+    id: str
+    image_ref: str | None = None
+    name: str | None = None
+    annotations: dict[str, str] | None = None
+    revision: int = 0
+    instance_id: str | None = None
+    status: ProviderStatus | None = None
+    pid: int | None = None
+    restarts: int | None = None
+    last_error: str | None = None
+
+
+class HostInfo(Ctl):
+    """A host's reply to `host.ping`."""
+
+    id: str
+    friendly_name: str
+    labels: dict[str, str]
+    lattice: str
+    uptime_seconds: int
+    uptime_human: str
+    version: str
+    ctl_host: str | None = None
+    rpc_host: str | None = None
+    js_domain: str | None = None
+
+
+class HostInventory(Ctl):
+    """A host's reply to `host.get.{host}`; also the data of its heartbeat."""
+
+    host_id: str
+    friendly_name: str
+    labels: dict[str, str]
+    version: str
+    uptime_human: str
+    uptime_seconds: int
+    components: tuple[ComponentDescription, ...] = ()
+    providers: tuple[ProviderDescription, ...] = ()
+
+
+class CtlReply(Ctl):
+    """The envelope of every reply of the control interface. `response` is left out when there is none."""
+
+    success: bool
+    message: str = ""
+    response: Any = None
+
+
+class AuctionRequest(Ctl):
+    component_ref: str | None = None
+    component_id: Target | None = None
+    provider_ref: str | None = None
+    provider_id: Target | None = None
+    constraints: dict[str, str] = {}
+
+
+class ScaleComponent(Ctl):
+    """`component.scale.{host}`. A count of 0 stops the component.
+
+    Attributes:
+        count: Most calls at once on that host (`max_instances`).
+        allow_update: Whether another reference than the running one replaces it.
+    """
+
+    component_ref: str
+    component_id: Target
+    count: Annotated[int, Field(ge=0, le=1_000_000)]
+    host_id: Name
+    annotations: dict[str, str] | None = None
+    component_limits: ComponentLimits | None = None
+    config: tuple[Name, ...] = ()
+    allow_update: bool = False
+
+
+class UpdateComponent(Ctl):
+    component_id: Target
+    new_component_ref: str
+    host_id: Name
+    annotations: dict[str, str] | None = None
+
+
+class StartProvider(Ctl):
+    provider_id: Target
+    provider_ref: str
+    host_id: Name
+    config: tuple[Name, ...] = ()
+    annotations: dict[str, str] | None = None
+
+
+class StopProvider(Ctl):
+    host_id: Name
+    provider_id: Target
+
+
+class StopHost(Ctl):
+    host_id: Name
+    timeout: Annotated[int, Field(ge=0)] | None = None
+
+
+class DeleteLink(Ctl):
+    source_id: Target
+    name: Name = "default"
+    wit_namespace: str
+    wit_package: str
+
+
+class Label(Ctl):
+    key: Annotated[str, Field(min_length=1, max_length=256)]
+    value: Annotated[str, Field(max_length=1024)] = ""

@@ -1,0 +1,238 @@
+"""Every subject, header, bucket and stream name of lath: this module *is* the protocol on the bus.
+
+Subjects are made by functions that check each token, so that no caller can smuggle a wildcard or a dot in.
+Patterns for subscriptions end in `_pattern` or `_all`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from lath.errors import InvalidArgument
+from lath.names import NO_LINK, InterfaceName, check_function, check_name, check_wit_id, function_token
+
+# --- headers -----------------------------------------------------------------------------------------
+
+HEADER_CALL: Final = "Lath"
+"""What every call needs, packed: `{ms left},{call id},{link revision},{interface version},{app version}`."""
+HEADER_TRACEPARENT: Final = "traceparent"
+HEADER_TRACESTATE: Final = "tracestate"
+HEADER_ERROR: Final = "Lath-Error"
+"""The error kind of a reply; see `lath.errors`."""
+HEADER_SERVICE_ERROR: Final = "Nats-Service-Error"
+HEADER_SERVICE_ERROR_CODE: Final = "Nats-Service-Error-Code"
+HEADER_BULK: Final = "Lath-Bulk"
+"""On a call or reply whose payload is pulled in chunks: its size in bytes. On a pull: `{offset},{length}`."""
+HEADER_EXPECTED_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+HEADER_EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
+HEADER_TTL: Final = "Nats-TTL"
+HEADER_KV_OPERATION: Final = "KV-Operation"
+HEADER_MARKER_REASON: Final = "Nats-Marker-Reason"
+ACK_REPLY_PREFIX: Final = "$JS.ACK"
+"""A handler refuses messages with such a reply: they come from a consumer aimed at it."""
+
+# --- buckets -----------------------------------------------------------------------------------------
+
+BucketKind: TypeAlias = Literal["links", "config", "secrets", "presence", "apps"]
+BUCKET_KINDS: Final[tuple[BucketKind, ...]] = ("links", "config", "secrets", "presence", "apps")
+
+
+def bucket(kind: BucketKind, lattice: str) -> str:
+    """The name of a bucket: `lath-links-default`."""
+    return f"lath-{kind}-{check_name(lattice, 'lattice')}"
+
+
+def stream(kind: BucketKind, lattice: str) -> str:
+    """The stream behind a bucket."""
+    return f"KV_{bucket(kind, lattice)}"
+
+
+def key_prefix(kind: BucketKind, lattice: str) -> str:
+    """What stands before a key in its subject: `$KV.lath-links-default.`."""
+    return f"$KV.{bucket(kind, lattice)}."
+
+
+def key_subject(kind: BucketKind, lattice: str, key: str) -> str:
+    """The subject of a key, or of a filter of keys."""
+    return key_prefix(kind, lattice) + key
+
+
+def artifact_store(lattice: str) -> str:
+    """The object store that holds components sent over the bus."""
+    return f"lath-artifacts-{check_name(lattice, 'lattice')}"
+
+
+# --- keys --------------------------------------------------------------------------------------------
+
+
+def link_key(source: str, target: str, namespace: str, package: str, name: str) -> str:
+    """The key of a link."""
+    return ".".join(
+        (
+            check_name(source, "source"),
+            check_name(target, "target"),
+            check_wit_id(namespace, "namespace"),
+            check_wit_id(package, "package"),
+            check_name(name, "link name"),
+        )
+    )
+
+
+def link_slot_filter(source: str, namespace: str, package: str, name: str) -> str:
+    """The filter over all targets of one source, package and link name: what a link put compares against."""
+    return (
+        f"{check_name(source, 'source')}.*.{check_wit_id(namespace, 'namespace')}"
+        f".{check_wit_id(package, 'package')}.{check_name(name, 'link name')}"
+    )
+
+
+def links_of_source_filter(source: str) -> str:
+    return f"{check_name(source, 'source')}.>"
+
+
+def links_of_target_filter(target: str) -> str:
+    return f"*.{check_name(target, 'target')}.>"
+
+
+def presence_key(target: str, instance: str) -> str:
+    return f"{check_name(target, 'target')}.{check_name(instance, 'instance')}"
+
+
+def host_presence_key(host: str) -> str:
+    return f"host.{check_name(host, 'host id')}"
+
+
+# --- calls -------------------------------------------------------------------------------------------
+
+CANCEL_FUNCTION: Final = "_cancel"
+"""Stands where the function stands, in a message that cancels a call (its id is in the `Lath` header)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSubject:
+    """A call's subject, taken apart. `instance` is empty for a call to the queue group."""
+
+    lattice: str
+    target: str
+    instance: str
+    source: str
+    link: str
+    namespace: str
+    package: str
+    interface: str
+    function: str
+
+
+def call_tail(source: str, link: str, interface: InterfaceName | None, function: str) -> str:
+    """The part of a call's subject after target and instance. Callers keep it per imported function.
+
+    `interface` is None for a function of the world itself.
+    """
+    path = (
+        f"{interface.namespace}.{interface.package}.{interface.interface}"
+        if interface
+        else f"{NO_LINK}.{NO_LINK}.{NO_LINK}"
+    )
+    token = CANCEL_FUNCTION if function == CANCEL_FUNCTION else function_token(function)
+    return f"{check_name(source, 'source')}.{check_name(link, 'link name')}.{path}.{token}"
+
+
+def call_any(lattice: str, target: str, tail: str) -> str:
+    """A call to whichever instance of `target` the queue group picks."""
+    return f"lath.rpc.{check_name(lattice, 'lattice')}.{check_name(target, 'target')}.{tail}"
+
+
+def call_instance(lattice: str, target: str, instance: str, tail: str) -> str:
+    """A call to one instance."""
+    return (
+        f"lath.rpci.{check_name(lattice, 'lattice')}.{check_name(target, 'target')}"
+        f".{check_name(instance, 'instance')}.{tail}"
+    )
+
+
+def call_any_pattern(lattice: str, target: str) -> str:
+    """What an instance subscribes to in the queue group `target`."""
+    return f"lath.rpc.{check_name(lattice, 'lattice')}.{check_name(target, 'target')}.>"
+
+
+def call_instance_pattern(lattice: str, target: str, instance: str) -> str:
+    """What an instance subscribes to for itself."""
+    return call_instance(lattice, target, instance, ">")
+
+
+def parse_call(subject: str) -> CallSubject:
+    """Takes a call's subject apart.
+
+    Raises:
+        InvalidArgument: It is not a call's subject.
+    """
+    tokens = subject.split(".")
+    if len(tokens) == 10 and tokens[1] == "rpc":
+        _, _, lattice, target, source, link, ns, pkg, interface, function = tokens
+        instance = ""
+    elif len(tokens) == 11 and tokens[1] == "rpci":
+        _, _, lattice, target, instance, source, link, ns, pkg, interface, function = tokens
+    else:
+        raise InvalidArgument(f"{subject[:200]!r} is not the subject of a call")
+    if function != CANCEL_FUNCTION:
+        function = check_function(function.replace("~", "."))
+    return CallSubject(lattice, target, instance, source, link, ns, pkg, interface, function)
+
+
+# --- link verbs --------------------------------------------------------------------------------------
+
+LinkVerb: TypeAlias = Literal["ping", "vping", "purge", "pull"]
+LINK_VERBS: Final[tuple[LinkVerb, ...]] = ("ping", "vping", "purge", "pull")
+
+
+def link_verb(lattice: str, verb: LinkVerb, participant: str = "", instance: str = "") -> str:
+    """A link verb to all, to every instance of one participant, or to one instance."""
+    subject = f"lath.link.{check_name(lattice, 'lattice')}.{verb}"
+    if participant:
+        subject += f".{check_name(participant, 'participant')}"
+    if instance:
+        subject += f".{check_name(instance, 'instance')}"
+    return subject
+
+
+# --- events ------------------------------------------------------------------------------------------
+
+
+def link_event(lattice: str, participant: str, instance: str) -> str:
+    """Where an instance tells of its links' states."""
+    return (
+        f"lath.evt.{check_name(lattice, 'lattice')}.link"
+        f".{check_name(participant, 'participant')}.{check_name(instance, 'instance')}"
+    )
+
+
+def lath_events_pattern(lattice: str) -> str:
+    return f"lath.evt.{check_name(lattice, 'lattice')}.>"
+
+
+def wasmbus_event(lattice: str, name: str) -> str:
+    """Where wasmCloud's events go: `wasmbus.evt.default.host_started`."""
+    return f"wasmbus.evt.{check_name(lattice, 'lattice')}.{check_name(name, 'event')}"
+
+
+def wasmbus_events_pattern(lattice: str) -> str:
+    return f"wasmbus.evt.{check_name(lattice, 'lattice')}.>"
+
+
+# --- control interface -------------------------------------------------------------------------------
+
+CTL_PREFIX: Final = "wasmbus.ctl.v1"
+
+
+def ctl(lattice: str, *tokens: str) -> str:
+    """A subject of the control interface: `ctl("default", "host", "get", host_id)`."""
+    return ".".join((CTL_PREFIX, check_name(lattice, "lattice"), *(check_name(t, "token") for t in tokens)))
+
+
+def ctl_pattern(lattice: str) -> str:
+    return f"{CTL_PREFIX}.{check_name(lattice, 'lattice')}.>"
+
+
+CTL_QUEUE: Final = "lath-ctl"
+"""The queue group of hosts for control requests that exactly one host answers."""
