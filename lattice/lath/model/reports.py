@@ -14,7 +14,8 @@ Verdict = Literal["unserved", "failed", "silent", "stale", "purged", "degraded",
 
 unserved: no instance serves the target; failed: a participant could not open it; silent: a participant that
 should answer did not; stale: one applied an older revision; purged: one holds it purged; degraded:
-participants differ (one is still opening, or does not hold it); live: all agree that it is active.
+participants differ (one is still opening, or does not hold it, or nobody may be judged yet); live: all agree
+that it is active.
 """
 
 
@@ -27,7 +28,7 @@ class ParticipantView(_Report):
 
     Attributes:
         state: Its state there; `missing` when it should hold the link and does not, `silent` when it gave
-            no answer.
+            no answer, `unjudged` when it gave none and may still be coming back (`PingReport.settling`).
         uptime_ms: Since the link became active there; None where the participant's digest agreed and its
             links were too many to tell of each one.
     """
@@ -36,7 +37,7 @@ class ParticipantView(_Report):
     id: str
     instance_id: str
     role: Literal["source", "target"]
-    state: LinkState | Literal["missing", "silent"]
+    state: LinkState | Literal["missing", "silent", "unjudged"]
     revision: RevisionText | None = None
     uptime_ms: int | None = None
     error: str | None = None
@@ -81,6 +82,9 @@ class PingReport(_Report):
         expected: Instance ids that should have answered (a host's is its host id).
         answered: Those that did.
         silent: Those that did not, looked up once more.
+        unjudged: Those that did not, while nobody is judged.
+        settling: The asker's connection came back less than one presence TTL ago: presence may not be whole
+            yet, so nobody is called silent and no link unserved (such links are `degraded`).
         names: For each of these ids, the participant's name for people: `kv/AbC…` or the host's name.
     """
 
@@ -90,14 +94,17 @@ class PingReport(_Report):
     expected: tuple[str, ...]
     answered: tuple[str, ...]
     silent: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
+    settling: bool = False
     names: dict[str, str] = {}
     links: tuple[LinkReport, ...]
     orphans: tuple[Orphan, ...] = ()
 
     @property
     def healthy(self) -> bool:
-        """Whether every link is live, nobody is silent and there are no orphans."""
-        return not self.silent and not self.orphans and all(link.verdict == "live" for link in self.links)
+        """Whether every link is live, everybody answered and there are no orphans."""
+        complete = not (self.silent or self.unjudged or self.orphans)
+        return complete and all(link.verdict == "live" for link in self.links)
 
 
 class VerbReport(_Report):
@@ -106,6 +113,8 @@ class VerbReport(_Report):
     Attributes:
         failed: Reason by instance id.
         links: How many links it was done for, by instance id.
+        unjudged, settling: As in `PingReport`.
+        names: As in `PingReport`.
     """
 
     type: Literal["lath.link.verb.v1"] = "lath.link.verb.v1"
@@ -115,9 +124,13 @@ class VerbReport(_Report):
     expected: tuple[str, ...]
     answered: tuple[str, ...]
     silent: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
+    settling: bool = False
+    names: dict[str, str] = {}
     failed: dict[str, str] = {}
     links: dict[str, int] = {}
 
     @property
     def complete(self) -> bool:
-        return not self.silent and not self.failed
+        """Whether everybody acknowledged that it was done."""
+        return not (self.silent or self.unjudged or self.failed)

@@ -59,7 +59,8 @@ class PingRequest(_Wire):
     Attributes:
         selector: Which links.
         deep: Check each link's backend too.
-        after: For a page of details: the key to go on after; None asks for a summary.
+        after: For a page of details: the key to go on after, empty for the first page; None asks for a
+            summary.
         await_key: Answer only once this link is settled: applied at `await_revision` or later, or failed.
         await_revision: See `await_key`.
         timeout_ms: How long an answer may take, checks and waiting included.
@@ -75,11 +76,20 @@ class PingRequest(_Wire):
 
 
 class LostParticipant(_Wire):
-    """A participant whose presence ended without its saying goodbye, as a host saw it."""
+    """A participant that should be there: one that a host supervises, or one that was lost.
+
+    Lost means that its presence ended without its saying goodbye.
+
+    Attributes:
+        host_id: The host that supervises or runs it; for a host, its own id; empty for a provider that
+            stands alone.
+        lost_ago_ms: Since its presence ended; 0 for one that a host says should be running.
+    """
 
     target: Name
     instance_id: Name
     kind: ParticipantKind
+    host_id: str = ""
     lost_ago_ms: int
 
 
@@ -94,9 +104,12 @@ class PingReply(_Wire):
         count: How many selected links it holds.
         active: How many of them are active.
         digest: `digest_of` over the (key, revision) of all selected links it holds, whatever their state.
-        links: All of them when there are at most `DETAILS_MAX` (or in a page), else those not active.
-        next_after: The key to ask the next page with; None when nothing is left.
-        expected: Hosts only: provider instances that it supervises and that should be running.
+        links: All of them when there are at most `DETAILS_MAX` (or in a page), else those not active; in
+            either case no more than a page holds.
+        next_after: What to ask the next page with; empty after a summary that does not tell of every link;
+            None when nothing is left.
+        expected: Hosts only: every provider instance that it supervises and that should be running now.
+            What it does not name of its own providers was ended or replaced, and is not waited for.
         lost: Hosts only: who was lost in the last ten minutes.
     """
 
@@ -143,7 +156,8 @@ class VerbAck(_Wire):
     Attributes:
         links: The links it was done for, as they stand afterwards (at most `DETAILS_MAX`, failed ones first).
         count: How many links it was done for.
-        error: Why it could not be done, where it could not.
+        error: Why it could not be done, where it could not. An answer to any verb that failed has this form.
+        serves, expected, lost: As in `PingReply`.
     """
 
     type: Literal["lath.link.ack.v1"] = "lath.link.ack.v1"
@@ -153,3 +167,6 @@ class VerbAck(_Wire):
     count: int
     links: tuple[HeldLink, ...] = ()
     error: str | None = None
+    serves: tuple[str, ...] = ()
+    expected: tuple[LostParticipant, ...] = ()
+    lost: tuple[LostParticipant, ...] = ()
