@@ -1,0 +1,57 @@
+"""msgpack <-> WIT values: bytes, wire values, and the friendly values of Python code.
+
+- `pack`, `unpack`: bytes and wire values, with limits and without types
+- `FuncCodec`: everything about the values of one function
+- `wire_packer`, `params_packer`, `result_packer`: wire values to bytes where the types are known
+- `Record`, `Variant`, `Some`, `Ok`, `Err`, `Resource`: the friendly values that Python itself has no form for
+"""
+
+from __future__ import annotations
+
+from lath.codec.function import FuncCodec
+from lath.codec.packer import params_packer, result_packer, wire_packer
+from lath.codec.values import (
+    COMPONENT_RESOURCE,
+    PROVIDER_RESOURCE,
+    Err,
+    Ok,
+    Record,
+    Resource,
+    Some,
+    Variant,
+    as_dict,
+    python_name,
+)
+from lath.codec.wire import (
+    NESTING_MAX,
+    PAYLOAD_BYTES_MAX,
+    RESOURCE_BYTES_MAX,
+    Wire,
+    pack,
+    unpack,
+    unpack_for_type,
+)
+
+__all__ = [
+    "COMPONENT_RESOURCE",
+    "NESTING_MAX",
+    "PAYLOAD_BYTES_MAX",
+    "PROVIDER_RESOURCE",
+    "RESOURCE_BYTES_MAX",
+    "Err",
+    "FuncCodec",
+    "Ok",
+    "Record",
+    "Resource",
+    "Some",
+    "Variant",
+    "Wire",
+    "as_dict",
+    "pack",
+    "params_packer",
+    "python_name",
+    "result_packer",
+    "unpack",
+    "unpack_for_type",
+    "wire_packer",
+]
