@@ -1,0 +1,26 @@
+"""Traces, metrics and logs. Import from here: `from lath import telemetry`."""
+
+from lath.telemetry.context import TraceContext, current, extract, inject, replace_current, use
+from lath.telemetry.logs import configure_logging, get_logger
+from lath.telemetry.metrics import measuring, record_call
+from lath.telemetry.setup import setup, shutdown
+from lath.telemetry.spans import NO_SPAN, Span, recording, span
+
+__all__ = [
+    "NO_SPAN",
+    "Span",
+    "TraceContext",
+    "configure_logging",
+    "current",
+    "extract",
+    "get_logger",
+    "inject",
+    "measuring",
+    "record_call",
+    "recording",
+    "replace_current",
+    "setup",
+    "shutdown",
+    "span",
+    "use",
+]

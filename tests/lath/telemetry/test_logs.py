@@ -1,0 +1,73 @@
+"""Logs: one JSON object per line on stderr, with the ids of the trace."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from lath import telemetry
+from lath.errors import InvalidArgument
+
+TRACE = telemetry.TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+@pytest.fixture(autouse=True)
+def _restore_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_line_is_json_on_stderr_with_the_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure_logging("info", "json")
+    log = telemetry.get_logger("lath.spec")
+    with telemetry.use(TRACE):
+        log.info("link opened", link="a.b.c")
+        log.debug("not shown")
+        logging.getLogger("foreign").warning("from %s", "a library")
+    log.info("no trace")
+    out = capsys.readouterr()
+    first, foreign, last = (json.loads(line) for line in out.err.splitlines())
+    assert (first["event"], first["link"], first["level"]) == ("link opened", "a.b.c", "info")
+    assert (first["logger"], first["trace_id"], first["span_id"]) == (
+        "lath.spec",
+        TRACE.trace_id,
+        TRACE.span_id,
+    )
+    assert (foreign["event"], foreign["trace_id"]) == ("from a library", TRACE.trace_id)
+    assert "trace_id" not in last
+    assert out.out == ""
+
+
+def test_an_exception_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure_logging("info", "json")
+    try:
+        raise ValueError("why")
+    except ValueError:
+        telemetry.get_logger("lath.spec").exception("it broke")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["exception"][0]["exc_value"] == "why"
+
+
+def test_configuring_again_replaces(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATH_LOG_LEVEL", "error")
+    monkeypatch.setenv("LATH_LOG_FORMAT", "console")
+    telemetry.configure_logging()
+    telemetry.configure_logging()
+    log = telemetry.get_logger("lath.spec")
+    log.warning("not shown")
+    log.error("shown once")
+    assert capsys.readouterr().err.count("shown") == 1
+
+
+@pytest.mark.parametrize(("level", "format"), [("loud", None), (None, "xml")])
+def test_an_unknown_level_or_format_names_the_known_ones(level: str | None, format: str | None) -> None:
+    with pytest.raises(InvalidArgument, match="unknown: use"):
+        telemetry.configure_logging(level, format)  # type: ignore[arg-type]
