@@ -105,7 +105,12 @@ class HostInfo(Ctl):
 
 
 class HostInventory(Ctl):
-    """A host's reply to `host.get.{host}`; also the data of its heartbeat."""
+    """A host's reply to `host.get.{host}`; also the data of its heartbeat.
+
+    Attributes:
+        incarnations: lath's: creation times (ns) of the links' stream, as this host has seen them since it
+            started, oldest first. More than one: the bus lost its state meanwhile.
+    """
 
     host_id: str
     friendly_name: str
@@ -115,6 +120,7 @@ class HostInventory(Ctl):
     uptime_seconds: int
     components: tuple[ComponentDescription, ...] = ()
     providers: tuple[ProviderDescription, ...] = ()
+    incarnations: tuple[int, ...] | None = None
 
 
 class CtlReply(Ctl):
