@@ -1,0 +1,218 @@
+"""wasmtime's C API as this package calls it: typed once, pointers as plain integers.
+
+`wasmtime._bindings` declares every function with ctypes pointer types, whose conversion costs more than many
+a call. The same functions are declared here again with `void *`, which takes and gives plain integers.
+
+Two ways to call: through `CDLL` the interpreter lock is released meanwhile (whatever may run guest code,
+unmap memory or take long); through `PyDLL` it is kept (whatever is a few instructions). A function that may
+call back into Python and wait for another thread must be of the first kind.
+
+A panic inside wasmtime aborts the process. Those found are noted where they are avoided.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from ctypes import (
+    c_bool,
+    c_char_p,
+    c_int,
+    c_int64,
+    c_size_t,
+    c_ssize_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from typing import Any, Final
+
+from wasmtime import _ffi
+
+_RELEASING: Final = _ffi.dll
+_HOLDING: Final = ctypes.PyDLL(str(_ffi.filename))
+
+POINTER_BYTES: Final = 8
+VAL_BYTES: Final = 32
+"""Size of a `wasmtime_component_val_t`; the kind is its first byte, the payload starts at byte 8."""
+RECORD_ENTRY_BYTES: Final = 48
+"""A record's entry: the name (length, address), then the value."""
+MAP_ENTRY_BYTES: Final = 64
+
+
+def _function(library: Any, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    function = library[name]  # item access makes an object of its own: the stock bindings keep theirs
+    function.restype = result
+    function.argtypes = list(arguments)
+    return function  # type: ignore[no-any-return]
+
+
+def _releasing(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    return _function(_RELEASING, name, result, *arguments)
+
+
+def _holding(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    return _function(_HOLDING, name, result, *arguments)
+
+
+# Callbacks. Their addresses are handed to wasmtime: whoever makes one keeps it alive.
+ImportCallback: Final = ctypes.CFUNCTYPE(
+    None, c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p
+)
+"""(data, context, type, args, args_len, results, results_len, error_out, continuation_out)"""
+Continuation: Final = ctypes.CFUNCTYPE(c_bool, c_void_p)
+"""(env) -> whether the results have been written"""
+Finalizer: Final = ctypes.CFUNCTYPE(None, c_void_p)
+Destructor: Final = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_uint32)
+"""(data, context, rep) -> error or 0"""
+OutputCallback: Final = ctypes.CFUNCTYPE(c_ssize_t, c_void_p, c_void_p, c_size_t)
+"""(data, bytes, length) -> how many were taken, or a negative errno"""
+
+# Futures.
+call_future_poll: Final = _releasing("wasmtime_call_future_poll", c_bool, c_void_p)
+call_future_cancel: Final = _releasing("wasmtime_call_future_delete", None, c_void_p)
+"""For a future that has not finished: unwinds the guest, which may call finalizers."""
+call_future_delete: Final = _holding("wasmtime_call_future_delete", None, c_void_p)
+"""For a future that has finished."""
+
+# Stores.
+store_new: Final = _releasing("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
+store_context: Final = _holding("wasmtime_store_context", c_void_p, c_void_p)
+store_delete: Final = _releasing("wasmtime_store_delete", None, c_void_p)
+store_limiter: Final = _holding(
+    "wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64
+)
+context_set_epoch_deadline: Final = _holding("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
+context_yield_on_epoch: Final = _holding(
+    "wasmtime_context_epoch_deadline_async_yield_and_update", None, c_void_p, c_uint64
+)
+"""The header gives it an error to return; the library sets none, and reading that garbage crashes."""
+context_set_fuel: Final = _holding("wasmtime_context_set_fuel", c_void_p, c_void_p, c_uint64)
+context_set_wasi: Final = _releasing("wasmtime_context_set_wasi", c_void_p, c_void_p, c_void_p)
+engine_increment_epoch: Final = _holding("wasmtime_engine_increment_epoch", None, c_void_p)
+
+# WASI of a store.
+wasi_config_new: Final = _holding("wasi_config_new", c_void_p)
+wasi_config_set_stdout_custom: Final = _holding(
+    "wasi_config_set_stdout_custom", None, c_void_p, c_void_p, c_void_p, c_void_p
+)
+wasi_config_set_stderr_custom: Final = _holding(
+    "wasi_config_set_stderr_custom", None, c_void_p, c_void_p, c_void_p, c_void_p
+)
+
+# Linkers.
+linker_new: Final = _holding("wasmtime_component_linker_new", c_void_p, c_void_p)
+linker_delete: Final = _releasing("wasmtime_component_linker_delete", None, c_void_p)
+linker_allow_shadowing: Final = _holding("wasmtime_component_linker_allow_shadowing", None, c_void_p, c_bool)
+linker_add_wasip2_async: Final = _releasing("wasmtime_component_linker_add_wasip2_async", c_void_p, c_void_p)
+linker_root: Final = _holding("wasmtime_component_linker_root", c_void_p, c_void_p)
+linker_instance_delete: Final = _holding("wasmtime_component_linker_instance_delete", None, c_void_p)
+linker_instance_add_instance: Final = _holding(
+    "wasmtime_component_linker_instance_add_instance", c_void_p, c_void_p, c_char_p, c_size_t, c_void_p
+)
+linker_instance_add_func_async: Final = _holding(
+    "wasmtime_component_linker_instance_add_func_async",
+    c_void_p, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p,
+)  # fmt: skip
+linker_instance_add_resource: Final = _holding(
+    "wasmtime_component_linker_instance_add_resource",
+    c_void_p, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p,
+)  # fmt: skip
+linker_instantiate_async: Final = _holding(
+    "wasmtime_component_linker_instantiate_async", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
+)
+
+# Components and instances.
+component_get_export_index: Final = _holding(
+    "wasmtime_component_get_export_index", c_void_p, c_void_p, c_void_p, c_char_p, c_size_t
+)
+component_export_index_delete: Final = _holding("wasmtime_component_export_index_delete", None, c_void_p)
+instance_get_func: Final = _holding(
+    "wasmtime_component_instance_get_func", c_bool, c_void_p, c_void_p, c_void_p, c_void_p
+)
+func_call_async: Final = _holding(
+    "wasmtime_component_func_call_async",
+    c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p,
+)  # fmt: skip
+
+# Values.
+val_clone: Final = _holding("wasmtime_component_val_clone", None, c_void_p, c_void_p)
+val_delete: Final = _holding("wasmtime_component_val_delete", None, c_void_p)
+
+# Resources.
+resource_type_new_host: Final = _holding("wasmtime_component_resource_type_new_host", c_void_p, c_uint32)
+resource_type_delete: Final = _holding("wasmtime_component_resource_type_delete", None, c_void_p)
+resource_any_to_host: Final = _holding(
+    "wasmtime_component_resource_any_to_host", c_void_p, c_void_p, c_void_p, c_void_p
+)
+resource_any_drop: Final = _releasing("wasmtime_component_resource_any_drop", c_void_p, c_void_p, c_void_p)
+resource_any_delete: Final = _holding("wasmtime_component_resource_any_delete", None, c_void_p)
+resource_host_new: Final = _holding(
+    "wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32
+)
+resource_host_rep: Final = _holding("wasmtime_component_resource_host_rep", c_uint32, c_void_p)
+resource_host_delete: Final = _holding("wasmtime_component_resource_host_delete", None, c_void_p)
+resource_host_to_any: Final = _holding(
+    "wasmtime_component_resource_host_to_any", c_void_p, c_void_p, c_void_p, c_void_p
+)
+
+# Errors.
+error_new: Final = _holding("wasmtime_error_new", c_void_p, c_char_p)
+error_delete: Final = _holding("wasmtime_error_delete", None, c_void_p)
+_error_message: Final = _holding("wasmtime_error_message", None, c_void_p, c_void_p)
+_error_exit_status: Final = _holding("wasmtime_error_exit_status", c_bool, c_void_p, c_void_p)
+_byte_vec_delete: Final = _holding("wasm_byte_vec_delete", None, c_void_p)
+
+
+class WasmtimeFailure(Exception):
+    """What wasmtime says when something failed.
+
+    Attributes:
+        message: Its whole text, with the guest's backtrace.
+        exit_status: What the guest gave to `wasi:cli/exit`, where that is what ended it.
+    """
+
+    def __init__(self, message: str, exit_status: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_status = exit_status
+
+
+class _ByteVec(ctypes.Structure):
+    _fields_ = (("size", c_size_t), ("data", c_void_p))
+
+
+def take_error(error: int) -> WasmtimeFailure:
+    """Reads the error at `error` and frees it."""
+    status = c_int(0)
+    exited = _error_exit_status(error, ctypes.addressof(status))
+    text = _ByteVec()
+    _error_message(error, ctypes.addressof(text))
+    message = ctypes.string_at(text.data, text.size).decode(errors="replace") if text.size else ""
+    _byte_vec_delete(ctypes.addressof(text))
+    error_delete(error)
+    return WasmtimeFailure(message, status.value if exited else None)
+
+
+def check(error: int | None) -> None:
+    """Raises what a function that returns an error returned.
+
+    Raises:
+        WasmtimeFailure: `error` is one.
+    """
+    if error:
+        raise take_error(error)
+
+
+def address(callback: Any) -> int:
+    """The address of a callback's code, as wasmtime wants it. The callback has to be kept alive."""
+    return ctypes.cast(callback, c_void_p).value or 0
+
+
+def pointer_value(pointer: Any) -> int:
+    """The address that a typed ctypes pointer (as the stock wrapper keeps) points to."""
+    return ctypes.addressof(pointer.contents)
+
+
+Slot = c_void_p
+"""A place for one pointer that wasmtime writes; `.value` is None while it is null."""

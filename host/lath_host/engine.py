@@ -1,0 +1,177 @@
+"""The engine: compiles components, keeps time for busy guests, and lends the threads that they continue in.
+
+One per process. A component is compiled once (and cached on disk), its types are read once;
+`lath_host.pool` runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from wasmtime import Config, WasmtimeError, wat2wasm
+from wasmtime import Engine as WasmEngine
+from wasmtime import _ffi as ffi
+from wasmtime import component as stock
+
+from lath.errors import InvalidArgument
+from lath.wit.types import World
+from lath_host import capi
+from lath_host.compile_cache import CompileCache
+from lath_host.epochs import Epochs
+from lath_host.reflect import Reflected, reflect
+
+TICK_MS: Final = 2
+"""How finely busy guests are sliced. The loop waits at most two ticks for one."""
+THREADS_MAX: Final = 8
+_WASM_MAGIC: Final = b"\0asm"
+_SETTINGS_VERSION: Final = 1
+"""Goes up when the engine's settings change, so that the cache tells the files apart."""
+
+
+class CompiledComponent:
+    """A component, compiled. Made by `Engine.compile`.
+
+    Attributes:
+        world: What it imports and exports.
+        digest: SHA-256 of its source, in hex.
+        size_bytes: The size of its source.
+    """
+
+    def __init__(self, engine: Engine, source: bytes, digest: str, component: stock.Component) -> None:
+        self.digest = digest
+        self.size_bytes = len(source)
+        self._engine = engine
+        self._source = source
+        self._component = component
+        self._metered: stock.Component | None = None
+        self._reflected: Reflected = reflect(component, engine.wasm)
+
+    @property
+    def world(self) -> World:
+        return self._reflected.world
+
+    @property
+    def refused_imports(self) -> Mapping[tuple[str, str], str]:
+        """Reason by (import, function) for each import that cannot be carried."""
+        return MappingProxyType(self._reflected.refused_imports)
+
+    @property
+    def aliased_resources(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """(interface, resource) that an import only uses -> the import that defines it."""
+        return MappingProxyType(self._reflected.aliased_resources)
+
+    def unsupported(self, interface: str, function: str | None = None) -> str | None:
+        """Why a function of an export, or any function of it, cannot be called; None when it can."""
+        for (name, refused), reason in self._reflected.refused_exports.items():
+            if name == interface and function in (None, refused):
+                return f"{refused}: {reason}"
+        return None
+
+    async def prepared(self, *, metered: bool) -> stock.Component:
+        """The component for the engine that counts fuel, or for the one that does not."""
+        if not metered:
+            return self._component
+        if self._metered is None:
+            self._metered = await self._engine.compile_metered(self._source, self.digest)
+        return self._metered
+
+
+class Engine:
+    """Compiles components and keeps what all guests share: clock and threads. An async context manager.
+
+    Args:
+        cache_dir: Where compiled components are kept; None: nowhere.
+        tick_ms: How finely busy guests are sliced, in milliseconds.
+        threads: How many busy guests may run at once, beside the loop; None: one per core.
+    """
+
+    def __init__(
+        self, *, cache_dir: Path | None = None, tick_ms: int = TICK_MS, threads: int | None = None
+    ) -> None:
+        self.epochs = Epochs(tick_ms)
+        self.wasm = _wasm_engine(metered=False)
+        self.epochs.add(capi.pointer_value(self.wasm.ptr()))
+        self._metered: WasmEngine | None = None
+        self.threads = ThreadPoolExecutor(
+            threads or min(THREADS_MAX, os.cpu_count() or 1), thread_name_prefix="lath-guest"
+        )
+        self._compilers = ThreadPoolExecutor(1, thread_name_prefix="lath-compile")
+        self._cache = CompileCache(cache_dir) if cache_dir else None
+        self._closed = False
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @property
+    def metered(self) -> WasmEngine:
+        """The engine that counts fuel, which slows guests down: made when first asked for."""
+        if self._metered is None:
+            self._metered = _wasm_engine(metered=True)
+            self.epochs.add(capi.pointer_value(self._metered.ptr()))
+        return self._metered
+
+    async def compile(self, source: bytes) -> CompiledComponent:
+        """Compiles a component, off the loop.
+
+        Args:
+            source: A component's bytes, or its text.
+
+        Raises:
+            InvalidArgument: It is not a component that wasmtime takes; the message has its reason.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._compilers, self._compile, bytes(source))
+
+    async def compile_metered(self, source: bytes, digest: str) -> stock.Component:
+        """Compiles for the engine that counts fuel."""
+        loop = asyncio.get_running_loop()
+        engine = self.metered
+        return await loop.run_in_executor(self._compilers, self._component, engine, source, digest, "metered")
+
+    async def close(self) -> None:
+        """Ends the clock and the threads. Close what runs guests first."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self.epochs.stop()
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        self._compilers.shutdown(wait=True, cancel_futures=True)
+
+    def _compile(self, source: bytes) -> CompiledComponent:
+        digest = hashlib.sha256(source).hexdigest()
+        return CompiledComponent(self, source, digest, self._component(self.wasm, source, digest, "plain"))
+
+    def _component(self, engine: WasmEngine, source: bytes, digest: str, settings: str) -> stock.Component:
+        def compile_() -> stock.Component:
+            try:
+                wasm = source if source.startswith(_WASM_MAGIC) else wat2wasm(source)
+                return stock.Component(engine, wasm)
+            except WasmtimeError as error:
+                raise InvalidArgument(f"not a component that can run: {error}") from None
+
+        if self._cache is None:
+            return compile_()
+        return self._cache.get_or_compile(engine, digest, f"{settings}{_SETTINGS_VERSION}", compile_)
+
+
+def _wasm_engine(*, metered: bool) -> WasmEngine:
+    config = Config()
+    config.epoch_interruption = True
+    config.consume_fuel = metered
+    pointer: Any = config.ptr()
+    ffi.wasmtime_config_wasm_component_model_implements_set(pointer, True)
+    ffi.wasmtime_config_wasm_component_model_map_set(pointer, True)
+    return WasmEngine(config)

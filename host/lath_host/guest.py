@@ -1,0 +1,397 @@
+"""One instance of a component, and how it runs: polled on the loop, in slices, until its call is finished.
+
+A poll runs the guest until it finishes or waits. There is no waker, so why it waits is worked out afterwards:
+
+- an import of its own is pending: the call's task answers it, then polls again, at once;
+- the epoch has advanced since the poll began: the guest was cut off while computing. It goes on in a thread
+  of the engine's pool (polls release the interpreter lock), a longer slice at a time, in turn with other
+  busy guests;
+- neither: it waits for something native (rare: waiting is defined in `lath_host.wasi.clocks`): polled again
+  after a short pause that grows.
+
+Whatever goes wrong, the store is thrown away, never used again: `discard`. If a thread is in the middle of
+a poll then, the store goes when the poll returns, which the epochs make soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lath.errors import Internal, LathError, LimitExceeded, Trap
+from lath.wit.types import Func, Handle
+from lath_host import capi
+from lath_host.linkage import CallContext, ImportHandler, Linkage, PendingImport
+from lath_host.values import Arena, Lift, LowerParams
+from lath_host.values.arena import BYTES_AT
+
+if TYPE_CHECKING:
+    from lath_host.engine import Engine
+
+INLINE_TICKS: Final = 2
+"""The slice on the loop: one to two ticks. Two, so that a guest cut off has seen the epoch advance for
+certain."""
+THREAD_TICKS: Final = 5
+"""The slice in a thread: handing over costs a twentieth of a tick, and cancelling waits for it."""
+PAUSE_SECONDS_MIN: Final = 0.0002
+PAUSE_SECONDS_MAX: Final = 0.01
+"""Between polls of a guest that waits for something native: shortest and longest."""
+HANDLES_MAX: Final = 100_000
+"""Handles that one guest may hold: one that never drops any must not fill the host's memory."""
+_START_FUEL: Final = (1 << 63) - 1
+"""Instantiating is not metered: a call is."""
+_TRACE_LINES_MAX: Final = 12
+_UNLIMITED: Final = -1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ExportPlan:
+    """An exported function, compiled.
+
+    Attributes:
+        func: Its signature.
+        index: Address of its export index.
+        lower_params: Lays the parameters out.
+        lift_result: Reads the result; None where there is none.
+        params_count: How many parameters it has.
+        lowers_handles: Whether parameters contain handles, which only a live store can make.
+    """
+
+    func: Func
+    index: int
+    lower_params: LowerParams
+    lift_result: Lift | None
+    params_count: int
+    lowers_handles: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSettings:
+    """What the guests of one component share.
+
+    Attributes:
+        engine: Clock and threads.
+        wasm_engine: Address of the wasm engine.
+        component: The compiled component, kept alive.
+        component_at: Its address.
+        linkage: What they are linked to.
+        on_import: Answers imports.
+        memory_bytes_max: Limit of each linear memory.
+        fuel_max: Fuel for one call; None: not metered.
+    """
+
+    engine: Engine
+    wasm_engine: int
+    component: Any
+    component_at: int
+    linkage: Linkage
+    on_import: ImportHandler
+    memory_bytes_max: int
+    fuel_max: int | None
+
+
+class Guest:
+    """An instance in a store of its own. One call at a time.
+
+    Attributes:
+        pending: The import that it waits for.
+        failure: Why it cannot go on.
+        handles: Data by the number of a handle.
+        busy: Whether the last call computed for longer than a slice: its next polls start in a thread.
+    """
+
+    def __init__(self, settings: GuestSettings) -> None:
+        self.pending: PendingImport | None = None
+        self.failure: BaseException | None = None
+        self.handles: dict[int, bytes] = {}
+        self.busy = False
+        self._settings = settings
+        self._epochs = settings.engine.epochs
+        self._reps = itertools.count(1)
+        self._functions: dict[int, Any] = {}
+        self._future: int | None = None
+        self._arena: Arena | None = None
+        self._polled_at = 0
+        self._polling: asyncio.Future[bool] | None = None
+        self._on_gone: Callable[[], None] | None = None
+        self._discarded = False
+        self._last_stderr: Callable[[], str] = str
+        self._instance = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_instance_t
+        self._error = capi.Slot()
+        self._error_at = ctypes.addressof(self._error)
+        self._result = (
+            ctypes.c_uint8 * capi.VAL_BYTES
+        )()  # zeros are a valid value: wasmtime drops the old one
+        self._result_at = ctypes.addressof(self._result)
+        self._store: int = capi.store_new(settings.wasm_engine, None, None)
+        self.context: int = capi.store_context(self._store)
+        settings.linkage.guests[self.context] = self
+        self._prepare_store()
+
+    def _prepare_store(self) -> None:
+        settings = self._settings
+        memory = settings.memory_bytes_max
+        capi.store_limiter(self._store, memory, _UNLIMITED, _UNLIMITED, _UNLIMITED, _UNLIMITED)
+        capi.context_yield_on_epoch(self.context, INLINE_TICKS)
+        wasi = capi.wasi_config_new()
+        if settings.linkage.output is not None:
+            self._last_stderr = settings.linkage.output.attach(wasi)
+        capi.check(capi.context_set_wasi(self.context, wasi))
+        if settings.fuel_max is not None:
+            capi.check(capi.context_set_fuel(self.context, _START_FUEL))
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    async def instantiate(self) -> None:
+        """Makes the instance.
+
+        Raises:
+            Trap, LimitExceeded: Its start function trapped, or it needs more memory than it may have.
+        """
+        settings = self._settings
+        self._future = capi.linker_instantiate_async(
+            settings.linkage.linker, self.context, settings.component_at,
+            ctypes.addressof(self._instance), self._error_at,
+        )  # fmt: skip
+        if not self._poll():
+            await self.drive(None)
+        self._end_call()
+
+    def discard(self, on_gone: Callable[[], None] | None = None) -> None:
+        """Throws the store away, with whatever runs in it, and then calls `on_gone`."""
+        if self._discarded:
+            return
+        self._discarded = True
+        self._on_gone = on_gone
+        if self._polling is not None and not self._polling.done():
+            self._polling.add_done_callback(lambda _: self._destroy())
+        else:
+            self._destroy()
+
+    def _destroy(self) -> None:
+        if self._future is not None:
+            capi.call_future_cancel(self._future)
+            self._future = None
+        if self._error.value:
+            capi.take_error(self._error.value)
+        capi.val_delete(self._result_at)
+        if self._arena is not None:
+            self._arena.forget()
+            self._arena = None
+        capi.store_delete(self._store)
+        self._settings.linkage.gone(self.context)
+        self.pending = None
+        if self._on_gone is not None:
+            self._on_gone()
+
+    # -- calls ---------------------------------------------------------------------------------------------
+
+    def start(self, export: ExportPlan, params: list[Any], data: bytes, arena: Arena) -> bool:
+        """Begins a call and polls it once; True when it has finished already.
+
+        Args:
+            export: What to call.
+            params: The parameters, as wire values.
+            data: The parameters, laid out, handles aside.
+            arena: Keeps what `data` points to.
+        """
+        function = self._functions.get(export.index)
+        if function is None:
+            function = self._functions[export.index] = self._function(export)
+        self._arena = arena
+        if export.lowers_handles:
+            arena.table = self
+            data = export.lower_params(params, arena)
+        arena.append(data)
+        if self._settings.fuel_max is not None:
+            capi.check(capi.context_set_fuel(self.context, self._settings.fuel_max))
+        self._future = capi.func_call_async(
+            ctypes.addressof(function), self.context, id(data) + BYTES_AT, export.params_count,
+            self._result_at, export.lift_result is not None, self._error_at,
+        )  # fmt: skip
+        return False if self.busy else self._poll()
+
+    def finish(self, export: ExportPlan) -> Any:
+        """The result of a call that has finished.
+
+        Raises:
+            Trap: The guest trapped; `__cause__` is what its import raised, if that is why.
+            LimitExceeded: It went past its memory or fuel.
+        """
+        self._end_call()
+        if export.lift_result is None:
+            return None
+        result = export.lift_result(ctypes.string_at(self._result_at, capi.VAL_BYTES), 0, self)
+        capi.val_delete(self._result_at)
+        self._result[0] = 0
+        return result
+
+    def _end_call(self) -> None:
+        capi.call_future_delete(self._future)
+        self._future = None
+        if self._arena is not None:
+            self._arena.end()
+            self._arena = None
+        if self._error.value:
+            failure = capi.take_error(self._error.value)
+            self._error.value = None
+            raise self._explain(failure) from self.failure
+
+    async def drive(self, context: CallContext | None) -> None:
+        """Polls a call until it has finished. To give it up, cancel this and `discard` the guest.
+
+        Raises:
+            Trap: An import failed and the guest has no way to be told.
+        """
+        pause = PAUSE_SECONDS_MIN
+        while True:
+            if self.failure is not None:
+                raise Trap(f"an import failed: {_first_line(str(self.failure))}") from self.failure
+            if self.pending is not None:
+                await self._answer(self.pending, context)
+            elif self.busy or self._epochs.now != self._polled_at:
+                self.busy = True
+                if await self._poll_in_thread():
+                    return
+                continue
+            else:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_SECONDS_MAX)
+            if not self.busy and self._poll():
+                return
+
+    def _poll(self) -> bool:
+        self._begin_slice(INLINE_TICKS)
+        return capi.call_future_poll(self._future)  # type: ignore[no-any-return]
+
+    def _begin_slice(self, ticks: int) -> None:
+        epochs = self._epochs
+        epochs.polls += 1
+        if epochs.resting:
+            epochs.wake()
+        self._polled_at = epochs.now
+        capi.context_set_epoch_deadline(self.context, ticks)
+
+    async def _poll_in_thread(self) -> bool:
+        loop = asyncio.get_running_loop()
+        self._polling = loop.run_in_executor(self._settings.engine.threads, self._slice)
+        done = await asyncio.shield(self._polling)
+        self._polling = None
+        self.busy = self._epochs.now - self._polled_at >= INLINE_TICKS - 1
+        return done
+
+    def _slice(self) -> bool:
+        if self._discarded:  # while it stood in line for a thread
+            return False
+        self._begin_slice(THREAD_TICKS)
+        return capi.call_future_poll(self._future)  # type: ignore[no-any-return]
+
+    # -- imports -------------------------------------------------------------------------------------------
+
+    async def _answer(self, pending: PendingImport, context: CallContext | None) -> None:
+        if pending.answered:
+            return
+        plan = pending.plan
+        try:
+            pending.answer(await self._ask(pending, context))
+        except LathError as error:
+            told = plan.failure(error)
+            if told is None:
+                raise Trap(f"import {_name_of(pending)} failed: {error}") from error
+            pending.answer(told)
+
+    async def _ask(self, pending: PendingImport, context: CallContext | None) -> Any:
+        plan = pending.plan
+        if plan.waiting is not None:
+            return await plan.waiting(pending.params)
+        if context is None:
+            raise Internal(f"{_name_of(pending)} was called while the instance started, on behalf of no call")
+        try:
+            return await self._settings.on_import(plan.import_, context, pending.params)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise Internal(f"import {_name_of(pending)}: what answers it was cancelled") from None
+        except LathError:
+            raise
+        except Exception as error:
+            raise Internal(f"import {_name_of(pending)}: {type(error).__name__}: {error}") from error
+
+    # -- handles (values.HandleTable)
+    # ----------------------------------------------------------------------------
+
+    def lower_handle(self, handle: Handle, data: bytes) -> int:
+        number = self._settings.linkage.resource_id(handle)
+        if number is None:
+            raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
+        if len(self.handles) >= HANDLES_MAX:
+            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
+        rep = next(self._reps) & 0xFFFFFFFF
+        host, slot = capi.resource_host_new(True, rep, number), capi.Slot()
+        try:
+            capi.check(capi.resource_host_to_any(self.context, host, ctypes.addressof(slot)))
+        finally:
+            capi.resource_host_delete(host)
+        self.handles[rep] = data
+        return slot.value or 0
+
+    def lift_handle(self, handle: Handle, resource_any: int) -> bytes:
+        if self._settings.linkage.resource_id(handle) is None:
+            # wasmtime's own (a stream, say): nothing can be read from it, but a borrow has to be given back
+            capi.check(capi.resource_any_drop(self.context, resource_any))
+            return b""
+        slot = capi.Slot()
+        # ends a borrow; an own belongs to the host from here on
+        capi.check(capi.resource_any_to_host(self.context, resource_any, ctypes.addressof(slot)))
+        rep = capi.resource_host_rep(slot.value)
+        capi.resource_host_delete(slot.value)
+        return self.handles.pop(rep) if handle.mode == "own" else self.handles[rep]
+
+    def drop_handle(self, resource_any: int) -> None:
+        capi.check(capi.resource_any_drop(self.context, resource_any))
+
+    # -- rest ----------------------------------------------------------------------------------------------
+
+    def _function(self, export: ExportPlan) -> Any:
+        function = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_func_t
+        found = capi.instance_get_func(
+            ctypes.addressof(self._instance), self.context, export.index, ctypes.addressof(function)
+        )
+        if not found:
+            raise Internal("wasmtime does not find a function that the component exports")
+        return function
+
+    def _explain(self, failure: capi.WasmtimeFailure) -> LathError:
+        if self.failure is not None:
+            return Trap(f"an import failed: {_first_line(str(self.failure))}")
+        if failure.exit_status is not None:
+            return Trap(f"the guest ended itself with exit status {failure.exit_status}")
+        text = failure.message
+        memory = self._settings.memory_bytes_max
+        if "all fuel consumed" in text:
+            return LimitExceeded(f"the guest used up its fuel (fuel_max {self._settings.fuel_max})")
+        if "exceeds memory limits" in text or "memory allocation of" in self._last_stderr():
+            return LimitExceeded(f"the guest needs more memory than it may have (memory_bytes_max {memory})")
+        return Trap(_reason(text))
+
+
+def _name_of(pending: PendingImport) -> str:
+    import_ = pending.plan.import_
+    return f"{import_.name}.{import_.function}" if import_.name else import_.function
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"
+
+
+def _reason(text: str) -> str:
+    """The cause first, then some of the backtrace."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    causes = [line.removeprefix("0: ").removeprefix("1: ") for line in lines if "wasm trap:" in line]
+    shown = (causes[-1:] + [line for line in lines if line not in causes])[:_TRACE_LINES_MAX]
+    return "; ".join(shown) if shown else "no reason given"

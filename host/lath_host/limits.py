@@ -1,0 +1,59 @@
+"""What the instances of one component may use, and the figures of how they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lath.errors import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the instances of one component may use.
+
+    Attributes:
+        max_instances: Calls that run at once.
+        queue_max: Calls that may wait for one of those to end; more are refused at once.
+        memory_bytes_max: Size of each linear memory.
+        timeout_ms: How long a call may take, the time in the queue included, when it does not say.
+        fuel_max: Fuel of one call (about one per instruction); None: not counted, which is faster.
+        warm_instances: Instances made ahead.
+        reuse: Whether an instance serves further calls after its first.
+    """
+
+    max_instances: int = 100
+    queue_max: int = 1000
+    memory_bytes_max: int = 256 * 1024 * 1024
+    timeout_ms: int = 10_000
+    fuel_max: int | None = None
+    warm_instances: int = 4
+    reuse: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_instances", "memory_bytes_max", "timeout_ms"):
+            if getattr(self, name) < 1:
+                raise InvalidArgument(f"limit {name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("queue_max", "warm_instances"):
+            if getattr(self, name) < 0:
+                raise InvalidArgument(f"limit {name}: expected at least 0, got {getattr(self, name)}")
+        if self.fuel_max is not None and self.fuel_max < 1:
+            raise InvalidArgument(f"limit fuel_max: expected at least 1 or none, got {self.fuel_max}")
+
+
+@dataclass(slots=True)
+class PoolStats:
+    """Figures of a pool.
+
+    Attributes:
+        running: Calls that hold an instance.
+        queued: Calls that wait for one.
+        idle: Instances that wait for a call.
+        calls: Calls that got an instance, ever.
+        failures: Those among them that ended in an error.
+    """
+
+    running: int = 0
+    queued: int = 0
+    idle: int = 0
+    calls: int = 0
+    failures: int = 0

@@ -1,0 +1,438 @@
+"""The instances of one component: warm ones, limits, and a bounded queue in front.
+
+By default every call gets an instance that nobody has used; some are made ahead. With `reuse` instances
+serve call after call, one at a time. A permit is held from before an instance is taken until its store is
+gone (or idle again), so `max_instances` bounds what exists, and a permit comes back on every path:
+`_give_back` is the only one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from lath.errors import (
+    CallCancelled,
+    DeadlineExceeded,
+    Draining,
+    InvalidArgument,
+    LathError,
+    NotFound,
+    Overloaded,
+)  # fmt: skip
+from lath.names import InterfaceName, versions_compatible
+from lath.wit.types import Func
+from lath_host import capi
+from lath_host.engine import CompiledComponent, Engine
+from lath_host.guest import ExportPlan, Guest, GuestSettings
+from lath_host.limits import Limits, PoolStats
+from lath_host.linkage import CallContext, ImportHandler, Linkage
+from lath_host.reflect import WORLD_LEVEL
+from lath_host.values import Arena, handles_in, lift_of, lower_params_of
+from lath_host.wasi.output import Log
+
+_WORLD_TOKEN: Final = "_"
+"""Stands for the interface of a world's own function on the wire."""
+
+
+class InstancePool:
+    """Runs one component. An async context manager.
+
+    Args:
+        engine: Where it runs.
+        compiled: What to run.
+        limits: What it may use.
+        on_import: Answers every import that is not native WASI.
+        name: Its name, for messages.
+        log: Gets each line that a guest prints: (stream, line), on the loop. None: nobody does.
+
+    Raises:
+        InvalidArgument: The component has an import that cannot be carried.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        compiled: CompiledComponent,
+        limits: Limits,
+        on_import: ImportHandler,
+        *,
+        name: str,
+        log: Log | None = None,
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self._engine = engine
+        self._compiled = compiled
+        self._on_import = on_import
+        self._metered = limits.fuel_max is not None
+        wasm = engine.metered if self._metered else engine.wasm
+        self._wasm_engine = capi.pointer_value(wasm.ptr())
+        self._linkage = Linkage(self._wasm_engine, compiled, log)
+        self._settings: GuestSettings | None = None
+        self._exports: dict[tuple[str, str], ExportPlan] = {}
+        self._idle: deque[Guest] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timeouts: set[asyncio.Timeout] = set()
+        self._permits = 0
+        self._calls = 0
+        self._failures = 0
+        self._refill: asyncio.Task[None] | None = None
+        self._draining = False
+        self._stopping = False
+        self._closed = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    async def __aenter__(self) -> InstancePool:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @property
+    def stats(self) -> PoolStats:
+        return PoolStats(self._permits, len(self._waiting), len(self._idle), self._calls, self._failures)
+
+    # -- the public calls ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Makes the first instance, so that what cannot run is told now. A call does this too.
+
+        Raises:
+            InvalidArgument: wasmtime refuses the component; the message has its reason.
+        """
+        guest = Guest(await self._ready())
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout_ms / 1000
+        try:
+            await self._bounded(guest.instantiate(), deadline, self.limits.timeout_ms, " when it was started")
+        except LathError as error:
+            guest.discard()
+            raise InvalidArgument(f"{self.name} does not start: {error.message}") from error
+        except BaseException:
+            guest.discard()
+            raise
+        self._idle.append(guest)
+        self._warm_up()
+
+    def export(self, interface: str, function: str) -> Func:
+        """The signature of an exported function.
+
+        Raises:
+            NotFound: There is none of that name, or only in another version; both are named.
+            InvalidArgument: It cannot be called; the message has the reason.
+        """
+        return self._find(interface, function)[1]
+
+    async def call(
+        self,
+        interface: str,
+        function: str,
+        params: list[Any],
+        *,
+        context: CallContext,
+        timeout_ms: int | None = None,
+    ) -> Any:
+        """Calls an exported function.
+
+        Args:
+            interface: Its interface, with or without a version; empty for a function of the world itself.
+            function: Its WIT name.
+            params: Wire values.
+            context: Given to every import that is made meanwhile.
+            timeout_ms: For the whole call, waiting for an instance included; None: the limit's.
+
+        Returns:
+            The result as a wire value, None where there is none.
+
+        Raises:
+            NotFound: There is no such interface, version or function.
+            InvalidArgument: The parameters are not of the function's types. No instance was touched.
+            Overloaded: The queue is full.
+            Draining: The pool takes no more calls.
+            Trap: The guest trapped.
+            LimitExceeded: The guest went past its memory or fuel.
+            DeadlineExceeded: The time is up.
+            CallCancelled: The pool was closed meanwhile.
+        """
+        export = self._exports.get((interface, function)) or await self._prepare(interface, function)
+        arena = Arena()
+        data = export.lower_params(params, arena)
+        if self._draining:
+            raise Draining(f"{self.name} is stopping")
+        limit_ms = timeout_ms or self.limits.timeout_ms
+        deadline: float | None = None
+        if self._idle and self._permits < self.limits.max_instances and not self._waiting:
+            self._permits += 1
+            guest = self._take_idle()
+        else:
+            deadline = asyncio.get_running_loop().time() + limit_ms / 1000
+            guest = await self._acquire(deadline, limit_ms)
+        self._calls += 1
+        try:
+            if not guest.start(export, params, data, arena):
+                if deadline is None:
+                    deadline = asyncio.get_running_loop().time() + limit_ms / 1000
+                await self._bounded(guest.drive(context), deadline, limit_ms, "")
+            result = guest.finish(export)
+        except BaseException:
+            self._failures += 1
+            guest.discard(self._give_back)
+            raise
+        if self.limits.reuse and not self._draining:
+            self._idle.append(guest)
+            self._give_back()
+        else:
+            guest.discard(self._give_back)
+        return result
+
+    async def scale(self, limits: Limits) -> None:
+        """Changes the limits. What bounds one instance holds for those made from here on.
+
+        Raises:
+            InvalidArgument: `fuel_max` is set where it was not, or the reverse: start the component anew.
+        """
+        if (limits.fuel_max is not None) != self._metered:
+            raise InvalidArgument("fuel_max cannot be added or removed while a component runs: start it anew")
+        self.limits = limits
+        self._settings = None
+        self._discard_idle()
+        self._grant()
+        self._warm_up()
+
+    async def drain(self) -> None:
+        """Takes no more calls, refuses those that wait, and returns once those that run have ended."""
+        self._draining = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(Draining(f"{self.name} is stopping"))
+        self._waiting.clear()
+        await self._quiet.wait()
+
+    async def close(self) -> None:
+        """Ends everything. Calls that still run raise `CallCancelled`; `drain` first to let them end."""
+        if self._closed:
+            return
+        self._stopping = True
+        now = asyncio.get_running_loop().time()
+        for timeout in self._timeouts:
+            timeout.reschedule(now)
+        await self.drain()
+        if self._refill is not None:
+            self._refill.cancel()
+            await asyncio.wait([self._refill])
+        self._discard_idle()
+        await self._linkage.emptied()
+        if self._closed:
+            return
+        self._closed = True
+        for export in {id(plan): plan for plan in self._exports.values()}.values():
+            capi.component_export_index_delete(export.index)
+        self._linkage.close()
+
+    # -- permits and instances -------------------------------------------------------------------------------
+
+    async def _acquire(self, deadline: float, limit_ms: int) -> Guest:
+        """Takes a permit, in turn, and an instance."""
+        if self._permits < self.limits.max_instances and not self._waiting:
+            self._permits += 1
+        else:
+            if len(self._waiting) >= self.limits.queue_max:
+                raise Overloaded(
+                    f"{self.name} has no room: {self._permits} calls run (max_instances) "
+                    f"and {len(self._waiting)} wait (queue_max)"
+                )
+            await self._queue(deadline, limit_ms)
+        self._quiet.clear()
+        if self._idle:
+            return self._take_idle()
+        guest: Guest | None = None
+        try:
+            guest = Guest(await self._ready())
+            await self._bounded(guest.instantiate(), deadline, limit_ms, " while its instance started")
+        except BaseException:
+            self._failures += 1
+            if guest is not None:
+                guest.discard(self._give_back)
+            else:
+                self._give_back()
+            raise
+        return guest
+
+    async def _queue(self, deadline: float, limit_ms: int) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await self._bounded(_wait(waiter), deadline, limit_ms, ", all of it in the queue")
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._give_back()  # the permit came in the same moment
+            elif waiter in self._waiting:
+                self._waiting.remove(waiter)
+            raise
+
+    def _take_idle(self) -> Guest:
+        self._quiet.clear()
+        # the most recently used is the warmest; of fresh ones the oldest goes first
+        return self._idle.pop() if self.limits.reuse else self._idle.popleft()
+
+    def _give_back(self) -> None:
+        self._permits -= 1
+        if self._waiting:
+            self._grant()
+        if self._permits == 0:
+            self._quiet.set()
+        if not self.limits.reuse:
+            self._warm_up()
+
+    def _grant(self) -> None:
+        while self._waiting and self._permits < self.limits.max_instances:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                self._permits += 1
+                waiter.set_result(None)
+
+    def _discard_idle(self) -> None:
+        while self._idle:
+            self._idle.popleft().discard()
+
+    def _warm_up(self) -> None:
+        """Has instances made ahead, when calls leave time for it."""
+        if self._draining or self._refill is not None or len(self._idle) >= self._warm_target():
+            return
+        self._refill = asyncio.get_running_loop().create_task(self._fill(), name=f"lath-warm-{self.name}")
+        self._refill.add_done_callback(self._filled)
+
+    def _warm_target(self) -> int:
+        return 0 if self.limits.reuse else min(self.limits.warm_instances, self.limits.max_instances)
+
+    async def _fill(self) -> None:
+        while not self._draining and len(self._idle) < self._warm_target():
+            settings = await self._ready()
+            guest = Guest(settings)
+            try:
+                async with asyncio.timeout(self.limits.timeout_ms / 1000):
+                    await guest.instantiate()
+            except (LathError, TimeoutError):
+                guest.discard()
+                return  # the next call makes its own instance, and tells its caller why it cannot
+            except BaseException:
+                guest.discard()
+                raise
+            if settings is self._settings:
+                self._idle.append(guest)
+            else:
+                guest.discard()
+            await asyncio.sleep(0)
+
+    def _filled(self, task: asyncio.Task[None]) -> None:
+        self._refill = None
+
+    async def _bounded(
+        self, work: Coroutine[Any, Any, None], deadline: float, limit_ms: int, where: str
+    ) -> None:
+        """Awaits `work` until `deadline` (on the loop's clock), or until the pool is closed."""
+        timeout = asyncio.timeout_at(deadline if not self._stopping else 0)
+        try:
+            async with timeout:
+                self._timeouts.add(timeout)
+                await work
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            if self._stopping:
+                raise CallCancelled(f"{self.name} was stopped") from None
+            raise DeadlineExceeded(f"{self.name} did not answer within {limit_ms} ms{where}") from None
+        finally:
+            self._timeouts.discard(timeout)
+
+    # -- exports ---------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> GuestSettings:
+        """What guests are made from, of the limits as they are now."""
+        if self._settings is None:
+            component = await self._compiled.prepared(metered=self._metered)
+            limits = self.limits
+            self._settings = GuestSettings(
+                self._engine, self._wasm_engine, component, capi.pointer_value(component.ptr()),
+                self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max,
+            )  # fmt: skip
+        return self._settings
+
+    async def _prepare(self, interface: str, function: str) -> ExportPlan:
+        """Compiles an export, under the name that it was asked for by."""
+        name, func = self._find(interface, function)
+        component = (await self._ready()).component
+        if (name, function) not in self._exports:
+            self._exports[name, function] = ExportPlan(
+                func=func,
+                index=_export_index(component, name, function),
+                lower_params=lower_params_of(func.params),
+                lift_result=lift_of(func.result) if func.result else None,
+                params_count=len(func.params),
+                lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
+            )
+        # also under the name asked for: there are only so many compatible versions anyone asks for, yet they
+        # are the callers' choice, so the table is bounded
+        plan = self._exports[name, function]
+        if len(self._exports) < _NAMES_MAX:
+            self._exports[interface, function] = plan
+        return plan
+
+    def _find(self, interface: str, function: str) -> tuple[str, Func]:
+        exports = self._compiled.world.exports
+        name = self._find_interface(WORLD_LEVEL if interface == _WORLD_TOKEN else interface)
+        reason = self._compiled.unsupported(name, function)
+        if reason is not None:
+            raise InvalidArgument(f"{self.name} cannot be called at {interface} {reason}")
+        func = exports[name].functions.get(function)
+        if func is None:
+            offered = ", ".join(exports[name].functions) or "none"
+            raise NotFound(
+                f"{self.name} has no function {function!r:.80} in {name or 'its world'} (it has {offered})"
+            )
+        return name, func
+
+    def _find_interface(self, interface: str) -> str:
+        exports = self._compiled.world.exports
+        if interface in exports:
+            return interface
+        offered = [name for name in exports if name]
+        if interface != WORLD_LEVEL:
+            asked = InterfaceName.parse(interface)
+            for name in offered:
+                if _serves(name, asked):
+                    return name
+        listed = ", ".join(offered) or "no interface"
+        raise NotFound(f"{self.name} does not export {interface or 'functions of its world'}, but {listed}")
+
+
+_NAMES_MAX: Final = 4096
+"""Names of functions kept, compatible versions counted apart."""
+
+
+def _serves(offered: str, asked: InterfaceName) -> bool:
+    try:
+        name = InterfaceName.parse(offered)
+    except InvalidArgument:
+        return False
+    return name.unversioned == asked.unversioned and versions_compatible(asked.version, name.version)
+
+
+def _export_index(component: Any, interface: str, function: str) -> int:
+    pointer = capi.pointer_value(component.ptr())
+    outer: int | None = None
+    if interface:
+        name = interface.encode()
+        outer = capi.component_get_export_index(pointer, None, name, len(name))
+    name = function.encode()
+    index: int = capi.component_get_export_index(pointer, outer, name, len(name))
+    if outer:
+        capi.component_export_index_delete(outer)
+    return index
+
+
+async def _wait(waiter: asyncio.Future[None]) -> None:
+    await waiter

@@ -1,0 +1,50 @@
+"""What a type contains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lath.wit.types import (
+    Func,
+    Handle,
+    ListOf,
+    MapOf,
+    OptionOf,
+    Record,
+    ResultOf,
+    TupleOf,
+    Type,
+    Variant,
+)  # fmt: skip
+
+
+def handles_in(type_: Type | None) -> Iterator[Handle]:
+    """Every handle type inside `type_`."""
+    if isinstance(type_, Handle):
+        yield type_
+        return
+    for part in _parts(type_):
+        yield from handles_in(part)
+
+
+def _parts(type_: Type | None) -> list[Type | None]:
+    match type_:
+        case ListOf(element=part) | OptionOf(inner=part):
+            return [part]
+        case MapOf(key=key, value=value):
+            return [key, value]
+        case TupleOf(elements=elements):
+            return list(elements)
+        case Record(fields=fields):
+            return [field.type for field in fields]
+        case Variant(cases=cases):
+            return [case.type for case in cases]
+        case ResultOf(ok=ok, err=err):
+            return [ok, err]
+    return []
+
+
+def has_handles(func: Func) -> bool:
+    """Whether a handle stands anywhere in the signature."""
+    types = [param.type for param in func.params] + [func.result]
+    return any(True for type_ in types for _ in handles_in(type_))
