@@ -7,7 +7,7 @@ both is written piece by piece.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgpack
@@ -15,6 +15,7 @@ import msgpack
 from lath.codec.wire import Wire, check_payload_bytes, pack_doubles, pack_singles
 from lath.errors import InvalidArgument
 from lath.wit import types as wit
+from lath.wit.walk import parts_of
 
 Pack: TypeAlias = Callable[[Wire], bytes]
 _Emit: TypeAlias = Callable[[Wire, list[bytes]], None]
@@ -73,25 +74,9 @@ def _floats(kind: wit.Type | None) -> set[str]:
     if isinstance(kind, wit.Primitive):
         return {kind.kind} if kind.kind in ("f32", "f64") else set()
     found: set[str] = set()
-    for part in _parts(kind):
+    for part in parts_of(kind):
         found |= _floats(part)
     return found
-
-
-def _parts(kind: wit.Type) -> Iterator[wit.Type | None]:
-    match kind:
-        case wit.ListOf(inner) | wit.OptionOf(inner):
-            yield inner
-        case wit.MapOf(_, value):
-            yield value
-        case wit.TupleOf(elements):
-            yield from elements
-        case wit.Record(fields):
-            yield from (each.type for each in fields)
-        case wit.Variant(cases):
-            yield from (case.type for case in cases)
-        case wit.ResultOf(ok, err):
-            yield from (ok, err)
 
 
 def _emitter(kind: wit.Type | None) -> _Emit:

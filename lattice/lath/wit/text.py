@@ -29,6 +29,7 @@ from lath.wit.types import (
     Variant,
     World,
 )
+from lath.wit.walk import parts_of
 
 _INDENT: Final = "  "
 
@@ -88,13 +89,19 @@ def render(item: World | Interface | Func | Type) -> str:
 def named_types(interface: Interface) -> list[Record | Variant | Enum | Flags]:
     """The types with names that the functions of an interface mention, those that others need first."""
     found: dict[str, Record | Variant | Enum | Flags] = {}
-    for func in interface.functions.values():
-        mentioned: list[Type | None] = [*(param.type for param in func.params), func.result]
-        for kind in mentioned:
-            for each in _within(kind):
-                if isinstance(each, Record | Variant | Enum | Flags) and each.name:
-                    found.setdefault(each.name, each)
+    for kind in mentioned_types(interface):
+        if isinstance(kind, Record | Variant | Enum | Flags) and kind.name:
+            found.setdefault(kind.name, kind)
     return list(found.values())
+
+
+def mentioned_types(interface: Interface) -> Iterator[Type]:
+    """Every type that the functions of an interface mention, the parts of a type before it."""
+    for func in interface.functions.values():
+        for param in func.params:
+            yield from _within(param.type)
+        if func.result is not None:
+            yield from _within(func.result)
 
 
 def keyword_of(kind: Record | Variant | Enum | Flags) -> str:
@@ -127,33 +134,11 @@ def _case_text(case: Case) -> str:
     return name if case.type is None else f"{name}({type_text(case.type)})"
 
 
-def _within(kind: Type | None) -> Iterator[Type]:
+def _within(kind: Type) -> Iterator[Type]:
     """The types that `kind` is made of, innermost first, then `kind` itself."""
-    if kind is None:
-        return
-    for part in _parts(kind):
+    for part in parts_of(kind):
         yield from _within(part)
     yield kind
-
-
-def _parts(kind: Type) -> Sequence[Type | None]:
-    match kind:
-        case ListOf(element):
-            return (element,)
-        case MapOf(key, value):
-            return (key, value)
-        case TupleOf(elements):
-            return elements
-        case Record(fields):
-            return [each.type for each in fields]
-        case Variant(cases):
-            return [case.type for case in cases]
-        case OptionOf(inner):
-            return (inner,)
-        case ResultOf(ok, err):
-            return (ok, err)
-        case _:
-            return ()
 
 
 def _world_lines(world: World) -> Iterator[str]:
@@ -187,6 +172,7 @@ def _interface_lines(interface: Interface) -> Iterator[str]:
 
 
 def _body_lines(interface: Interface) -> Iterator[str]:
+    yield from _use_lines(interface)
     for kind in named_types(interface):
         yield f"{keyword_of(kind)} {identifier(kind.name or '')} {{"
         yield from (f"{_INDENT}{member}," for member in members(kind))
@@ -196,6 +182,17 @@ def _body_lines(interface: Interface) -> Iterator[str]:
     for name, func in interface.functions.items():
         if not name.startswith("["):
             yield f"{identifier(name)}: {func_text(func)};"
+
+
+def _use_lines(interface: Interface) -> Iterator[str]:
+    """One `use` for each resource of another interface."""
+    used = {
+        (kind.interface, kind.resource): None
+        for kind in mentioned_types(interface)
+        if isinstance(kind, Handle) and kind.interface not in ("", interface.name)
+    }
+    for path, resource in used:
+        yield f"use {path}.{{{identifier(resource)}}};"
 
 
 def _resource_lines(resource: str, interface: Interface) -> Iterator[str]:
