@@ -70,6 +70,7 @@ class Bus:
         self._subscriptions: dict[int, Subscription] = {}
         self._on_reconnect: list[ConnectionCallback] = []
         self._on_disconnect: list[ConnectionCallback] = []
+        self._on_denied: list[Callable[[str], None]] = []
         self._callbacks: set[asyncio.Task[None]] = set()
         self._pending: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
         self._flushing: set[asyncio.Future[None]] = set()
@@ -132,6 +133,19 @@ class Bus:
     def on_disconnect(self, callback: ConnectionCallback) -> Callable[[], None]:
         """Has `callback` called whenever the connection is lost; returns what undoes this."""
         return _registered(self._on_disconnect, callback)
+
+    def on_denied(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Has `callback` called with each subject that may not be published or subscribed to.
+
+        Returns what undoes this. The server tells it out of band, a moment after the attempt.
+        """
+        self._on_denied.append(callback)
+
+        def remove() -> None:
+            with contextlib.suppress(ValueError):
+                self._on_denied.remove(callback)
+
+        return remove
 
     def new_inbox(self) -> str:
         """A subject for replies that nobody can guess."""
@@ -378,6 +392,8 @@ class Bus:
         return NotConnected(self._not_connected())
 
     def _denied(self, what: str, subject: str) -> None:
+        for callback in list(self._on_denied):
+            callback(subject)
         if what == "subscription":
             for subscription in self._subscriptions.values():
                 if subscription.subject == subject:
