@@ -1,0 +1,21 @@
+"""Calls over the bus: `Caller` makes them, `CallServer` serves them."""
+
+from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX
+from lath.rpc.call import Handler, IncomingCall
+from lath.rpc.caller import Caller
+from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, CallHeader
+from lath.rpc.server import CallServer
+from lath.rpc.stats import CallStats
+
+__all__ = [
+    "INLINE_BYTES_MAX",
+    "PAYLOAD_BYTES_MAX",
+    "TIMEOUT_MS_DEFAULT",
+    "TIMEOUT_MS_MAX",
+    "CallHeader",
+    "CallServer",
+    "CallStats",
+    "Caller",
+    "Handler",
+    "IncomingCall",
+]

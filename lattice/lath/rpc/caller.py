@@ -1,0 +1,382 @@
+"""Calls over the bus: which instance, how long, how often, and what its silence means."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from nats import errors as nats_errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from lath import telemetry
+from lath.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    Draining,
+    Internal,
+    InvalidArgument,
+    LathError,
+    NotConnected,
+    NotFound,
+    Overloaded,
+    PayloadTooLarge,
+    PermissionDenied,
+    Unavailable,
+)
+from lath.model.revision import Revision
+from lath.names import check_name, check_target, new_id
+from lath.rpc.balance import Balance, RetryBudget, may_retry
+from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, BulkPort, Offer, TransferFailed, announced_size
+from lath.rpc.deadlines import DeadlineWheel
+from lath.rpc.failure import error_of
+from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, routing_part
+from lath.rpc.holders import Holders
+from lath.rpc.pending import Pending
+from lath.rpc.routes import Route, RouteCache
+from lath.rpc.sink import may_answer, sink
+from lath.subjects import HEADER_BULK, HEADER_CALL, HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath.telemetry import TraceContext
+from lath.telemetry.context import _current as _trace
+
+if TYPE_CHECKING:
+    from lath.bus import Bus
+    from lath.presence import PresenceView
+
+_log = telemetry.get_logger("lath.rpc")
+
+_STATUS: Final = "Status"
+_NO_RESPONDERS: Final = "503"
+_CANCEL_MS: Final = 5_000
+"""The time-out that a cancel message carries; nobody waits for it."""
+
+
+class _Gone(Unavailable):
+    """Nobody listens on the subject of an instance that presence still shows."""
+
+
+class Caller:
+    """Makes calls. One per process, shared by everything in it that calls.
+
+    Args:
+        bus: The connection.
+        presence: Who serves what. None: nobody is known, every call goes to the target's queue group.
+        source: The id that this process calls as, when it is one participant; only for messages.
+    """
+
+    def __init__(self, bus: Bus, presence: PresenceView | None, source: str) -> None:
+        self.source = check_name(source, "source")
+        self.budget = RetryBudget()
+        self._bus = bus
+        self._presence = presence
+        self._loop = asyncio.get_running_loop()
+        self._balance = Balance()
+        self._routes = RouteCache(bus.lattice)
+        self._inbox = f"{bus.nc.new_inbox()}."
+        self._id_prefix = new_id()[:12]
+        self._numbers = itertools.count()
+        self._pending: dict[str, Pending] = {}
+        self._wheel: DeadlineWheel[Pending] = DeadlineWheel(_expire)
+        self._holders = Holders(bus, self._pending, self._ask_instance)
+        self._removers = [bus.on_disconnect(self._disconnected), bus.on_denied(self._denied)]
+        if presence is not None:
+            self._removers.append(presence.on_change(self._holders.presence_changed))
+        self._subscribing = asyncio.Lock()
+        self._subscribed = False
+        self._subscription: Subscription | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Caller:
+        return self
+
+    async def __aexit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def outstanding(self, instance: str) -> int:
+        """How many calls of this caller the instance holds."""
+        return self._balance.outstanding(instance)
+
+    async def call(
+        self,
+        target: str,
+        tail: str,
+        payload: bytes,
+        *,
+        timeout_ms: float = TIMEOUT_MS_DEFAULT,
+        linked: bool,
+        revision: Revision | None = None,
+        interface_version: str = "",
+        app_version: str = "",
+    ) -> bytes:
+        """Calls a function of `target` and returns the packed result.
+
+        Args:
+            target: Component or provider.
+            tail: The rest of the subject, made once per function by `lath.subjects.call_tail`.
+            payload: The packed parameters.
+            timeout_ms: Until the caller gives up, retries included.
+            linked: Whether a link names the target: without instances the error is then `Unavailable`,
+                otherwise `NotFound`.
+            revision: Of the link that was followed.
+            interface_version: What the caller was built against.
+            app_version: The deployed version that the request belongs to.
+
+        Raises:
+            NotConnected: There is no connection; nothing was sent, and nothing will be.
+            PayloadTooLarge: More than 64 MiB.
+            LathError: Whatever went wrong, by kind; see `lath.errors`.
+        """
+        if not self._bus.connected:
+            raise NotConnected("the connection to the bus is lost, reconnecting; nothing was sent")
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise PayloadTooLarge(f"{len(payload)} bytes to {target} are above {PAYLOAD_BYTES_MAX}")
+        if not 0 < timeout_ms <= TIMEOUT_MS_MAX:
+            raise InvalidArgument(f"timeout_ms {timeout_ms!r} is not between 0 and {TIMEOUT_MS_MAX}")
+        route = self._routes.get(target, tail)
+        routing = (
+            routing_part(revision, interface_version, app_version)
+            if revision is not None or interface_version or app_version
+            else ",,"
+        )
+        if not telemetry.recording() and not telemetry.measuring():
+            return await self._call(route, payload, timeout_ms, routing, linked)
+        return await self._observed(route, payload, timeout_ms, routing, linked)
+
+    async def _observed(
+        self, route: Route, payload: bytes, timeout_ms: float, routing: str, linked: bool
+    ) -> bytes:
+        began = self._loop.time()
+        kind = "ok"
+        try:
+            with telemetry.span(route.name, "client", route.attributes):
+                return await self._call(route, payload, timeout_ms, routing, linked)
+        except LathError as e:
+            kind = e.kind
+            raise
+        except asyncio.CancelledError:
+            kind = "cancelled"
+            raise
+        finally:
+            duration_ms = (self._loop.time() - began) * 1000
+            telemetry.record_call("client", route.target, route.interface, route.function, kind, duration_ms)
+
+    async def _call(
+        self, route: Route, payload: bytes, timeout_ms: float, routing: str, linked: bool
+    ) -> bytes:
+        """Attempts, until one succeeds or must not be repeated."""
+        deadline = self._loop.time() + timeout_ms / 1000
+        self.budget.deposit()
+        tried: list[str] = []
+        attempts = overloaded = 0
+        failure: LathError | None = None
+        while True:
+            try:
+                instance = self._choose(route.target, tried, linked)
+            except LathError as e:
+                raise (failure or e) from None
+            attempts += 1
+            try:
+                return await self._attempt(route, instance, payload, deadline, routing, linked)
+            except LathError as e:
+                failure = e
+            overloaded += isinstance(failure, Overloaded)
+            if self._presence is not None and isinstance(failure, _Gone | Draining):
+                # Whatever its presence still says.
+                self._presence.suspect(instance)
+            if (
+                not may_retry(failure, attempts, overloaded)
+                or self._loop.time() >= deadline
+                or not self.budget.withdraw()
+            ):
+                raise failure
+            tried.append(instance)
+
+    def _choose(self, target: str, tried: list[str], linked: bool) -> str:
+        """The instance for the next attempt; empty for the queue group."""
+        if self._presence is None:
+            return ""
+        instances = self._presence.instances(target)
+        if not instances:
+            raise _nobody(target, linked)
+        instance = self._balance.pick(instances, tried)
+        if not instance:
+            raise Unavailable(f"every instance of {target} was tried")
+        return instance
+
+    async def _attempt(
+        self, route: Route, instance: str, payload: bytes, deadline: float, routing: str, linked: bool
+    ) -> bytes:
+        call_id = f"{self._id_prefix}{next(self._numbers):x}"
+        ms_left = int((deadline - self._loop.time()) * 1000) + 1
+        headers = {HEADER_CALL: f"{ms_left},{call_id},{routing}"}
+        trace: TraceContext | None = _trace.get()
+        if trace is not None:
+            headers[HEADER_TRACEPARENT] = trace.traceparent
+            if trace.tracestate:
+                headers[HEADER_TRACESTATE] = trace.tracestate
+        pending = Pending(self._loop.create_future(), route, instance, call_id)
+        self._pending[call_id] = pending
+        self._balance.began(instance)
+        watched = self._wheel.add(pending, deadline)
+        try:
+            if len(payload) > INLINE_BYTES_MAX:
+                return await self._send_bulk(pending, payload, headers, deadline, linked)
+            if not self._subscribed:
+                await self._subscribe()
+            await self._bus.nc.publish(pending.subject, payload, self._inbox + call_id, headers)
+            return await self._result(pending, await pending.future, self._bus.nc, deadline, linked)
+        except nats_errors.Error as e:
+            raise _not_sent(e, route) from e
+        except (asyncio.CancelledError, DeadlineExceeded):
+            await self._cancel(pending)
+            raise
+        finally:
+            watched.discard(pending)
+            self._balance.ended(instance)
+            self._pending.pop(call_id, None)
+
+    async def _subscribe(self) -> None:
+        """Subscribes to the inbox of all replies, on the first call."""
+        async with self._subscribing:
+            if not self._subscribed:
+                self._subscription = await self._bus.nc.subscribe(
+                    f"{self._inbox}*", future=sink(self._on_reply)
+                )
+                self._subscribed = True
+
+    async def _send_bulk(
+        self, pending: Pending, payload: bytes, headers: dict[str, str], deadline: float, linked: bool
+    ) -> bytes:
+        """Offers the payload on the second connection, where pulls and the reply then come in."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                port = await BulkPort.of(self._bus)
+        except TimeoutError:
+            raise DeadlineExceeded("the connection for large payloads could not be made in time") from None
+        offer: Offer
+        with port.offer(payload, name=pending.call_id, on_reply=self._on_reply) as offer:
+            await port.client.publish(
+                pending.subject, b"", offer.subject, {**headers, HEADER_BULK: str(len(payload))}
+            )
+            return await self._result(pending, await pending.future, port.client, deadline, linked)
+
+    def _on_reply(self, msg: Msg) -> None:
+        """Called in the read loop of a connection: it must not raise."""
+        pending = self._pending.get(msg.subject.rpartition(".")[2])
+        if pending is not None and not pending.future.done():
+            pending.future.set_result(msg)
+
+    async def _result(
+        self, pending: Pending, msg: Msg, client: Client, deadline: float, linked: bool
+    ) -> bytes:
+        headers = msg.headers
+        if not headers:
+            return msg.data
+        if headers.get(_STATUS) == _NO_RESPONDERS and not msg.data:
+            if pending.instance:
+                raise _Gone(f"instance {pending.instance} of {pending.route.target} is gone")
+            raise _nobody(pending.route.target, linked)
+        error = error_of(msg)
+        if error is not None:
+            raise error
+        if HEADER_BULK in headers:
+            return await self._pull_result(pending, msg, client, deadline)
+        return msg.data
+
+    async def _pull_result(self, pending: Pending, msg: Msg, client: Client, deadline: float) -> bytes:
+        target = pending.route.target
+        try:
+            size = announced_size((msg.headers or {})[HEADER_BULK])
+            if not may_answer(msg.reply):
+                raise InvalidArgument("it names no inbox to pull from")
+        except InvalidArgument as e:
+            raise Internal(f"the answer of {target} is malformed: {e.message}") from e
+        try:
+            async with asyncio.timeout_at(deadline):
+                port = await BulkPort.of(self._bus)
+                return await port.pull(client, msg.reply, size)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"{target} had answered, but its {size} bytes did not come in time"
+            ) from None
+        except TransferFailed as e:
+            raise ConnectionLost(f"{target} had answered, but {e}") from e
+
+    async def _cancel(self, pending: Pending) -> None:
+        """Tells the instance that nobody waits any more. A member of a queue group is unknown to us."""
+        if not pending.instance or not self._bus.connected:
+            return
+        try:
+            headers = {HEADER_CALL: f"{_CANCEL_MS},{pending.call_id},,,"}
+            await self._bus.nc.publish(pending.cancel_subject, b"", "", headers)
+        except nats_errors.Error as e:
+            _log.debug("could not cancel", call=pending.call_id, error=str(e))
+
+    async def _ask_instance(self, pending: Pending) -> bool:
+        """Whether the instance that holds a call is still there (it answers cancels of unknown calls too)."""
+        probe = f"{self._id_prefix}p{next(self._numbers):x}"
+        asked = Pending(self._loop.create_future(), pending.route, pending.instance, probe)
+        self._pending[probe] = asked
+        watched = self._wheel.add(asked, self._loop.time() + _CANCEL_MS / 1000)
+        try:
+            headers = {HEADER_CALL: f"{_CANCEL_MS},{probe},,,"}
+            await self._bus.nc.publish(pending.cancel_subject, b"", self._inbox + probe, headers)
+            msg = await asked.future
+        except DeadlineExceeded:
+            return False
+        except (LathError, nats_errors.Error):
+            return True  # the connection is the problem; its loss has its own error
+        finally:
+            watched.discard(asked)
+            self._pending.pop(probe, None)
+        return not (msg.headers and msg.headers.get(_STATUS) == _NO_RESPONDERS)
+
+    def _disconnected(self) -> None:
+        error = ConnectionLost("the connection to the bus broke while the answer was awaited")
+        for pending in list(self._pending.values()):
+            pending.fail(error)
+
+    def _denied(self, subject: str) -> None:
+        for pending in list(self._pending.values()):
+            if subject == pending.subject:
+                pending.fail(PermissionDenied(f"the bus does not permit publishing to {subject}"))
+
+    async def close(self) -> None:
+        """Fails what waits and leaves the inbox. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        for remove in self._removers:
+            remove()
+        await self._holders.close()
+        for pending in list(self._pending.values()):
+            pending.fail(ConnectionLost("the caller was closed while the answer was awaited"))
+        self._wheel.close()
+        if self._subscription is not None:
+            try:
+                await self._subscription.unsubscribe()
+            except nats_errors.Error as e:
+                _log.debug("could not unsubscribe", error=str(e))
+
+
+def _expire(pending: Pending) -> None:
+    pending.fail(DeadlineExceeded(f"no answer from {pending.route.target} in time"))
+
+
+def _nobody(target: str, linked: bool) -> LathError:
+    if linked:
+        return Unavailable(f"no instance of {target} is running")
+    return NotFound(f"{check_target(target)} is not running here: no instance of it is known")
+
+
+def _not_sent(error: nats_errors.Error, route: Route) -> LathError:
+    if isinstance(error, nats_errors.MaxPayloadError):
+        return PayloadTooLarge(f"the message to {route.target} is above the server's max_payload")
+    if isinstance(error, nats_errors.BadSubjectError | nats_errors.BadHeaderError):
+        return InvalidArgument(f"the call to {route.target} cannot be sent: {error!r}")
+    return NotConnected("the connection to the bus is lost; nothing was sent")

@@ -1,0 +1,58 @@
+"""How an error travels in a reply: NATS's two service headers, lath's kind, the whole message as the body."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nats.aio.msg import Msg
+
+from lath.errors import LathError, error_of_kind
+from lath.subjects import HEADER_ERROR, HEADER_SERVICE_ERROR, HEADER_SERVICE_ERROR_CODE
+
+_HEADER_MESSAGE_CHARS_MAX: Final = 256
+MESSAGE_BYTES_MAX: Final = 64 * 1024
+"""A backtrace fits; more helps nobody."""
+
+_CODES: Final = {
+    "invalid_argument": "400",
+    "permission_denied": "403",
+    "not_found": "404",
+    "link_not_found": "404",
+    "conflict": "409",
+    "payload_too_large": "413",
+    "link_failed": "424",
+    "overloaded": "429",
+    "cancelled": "499",
+    "unavailable": "503",
+    "draining": "503",
+    "not_connected": "503",
+    "deadline_exceeded": "504",
+}
+_CODE_OTHER: Final = "500"
+
+
+def headers_of(error: LathError) -> dict[str, str]:
+    """The headers of a reply that says that the call failed."""
+    line = " ".join(error.message.split())
+    return {
+        HEADER_SERVICE_ERROR: line[:_HEADER_MESSAGE_CHARS_MAX] or error.kind,
+        HEADER_SERVICE_ERROR_CODE: _CODES.get(error.kind, _CODE_OTHER),
+        HEADER_ERROR: error.kind,
+    }
+
+
+def body_of(error: LathError) -> bytes:
+    """The body of such a reply: the message, cut where it is endless."""
+    return error.message.encode("utf-8", "replace")[:MESSAGE_BYTES_MAX]
+
+
+def error_of(msg: Msg) -> LathError | None:
+    """The error that a reply carries, or None. A service error of someone who is not lath is `internal`."""
+    headers = msg.headers
+    if not headers:
+        return None
+    kind = headers.get(HEADER_ERROR)
+    if kind is None and HEADER_SERVICE_ERROR not in headers:
+        return None
+    text = msg.data.decode("utf-8", "replace") or headers.get(HEADER_SERVICE_ERROR, "")
+    return error_of_kind(kind or "internal", text)

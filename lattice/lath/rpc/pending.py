@@ -1,0 +1,39 @@
+"""One attempt of a call that waits for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nats.aio.msg import Msg
+
+from lath.errors import LathError
+from lath.rpc.routes import Route
+
+
+class Pending:
+    """An attempt.
+
+    Attributes:
+        future: Its answer.
+        route: What is called.
+        instance: Who holds it; empty when that is unknown.
+        call_id: Names it in a cancel, and its reply.
+        subject: Where it went.
+    """
+
+    __slots__ = ("call_id", "future", "instance", "route", "subject")
+
+    def __init__(self, future: asyncio.Future[Msg], route: Route, instance: str, call_id: str) -> None:
+        self.future = future
+        self.route = route
+        self.instance = instance
+        self.call_id = call_id
+        self.subject = route.subject(instance)
+
+    @property
+    def cancel_subject(self) -> str:
+        return self.route.cancel_subject(self.instance)
+
+    def fail(self, error: LathError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)

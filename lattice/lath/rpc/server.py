@@ -1,0 +1,373 @@
+"""Serving calls: one task per call, a deadline for each, and an answer to everything that can be answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from nats import errors as nats_errors
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from lath import telemetry
+from lath.errors import (
+    CallCancelled,
+    DeadlineExceeded,
+    Draining,
+    Internal,
+    InvalidArgument,
+    LathError,
+    LimitExceeded,
+    Overloaded,
+    PermissionDenied,
+    Unavailable,
+)
+from lath.names import check_name, check_target
+from lath.rpc.bulk import (
+    INLINE_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    STALL_S,
+    BulkPort,
+    TransferFailed,
+    announced_size,
+)
+from lath.rpc.call import Handler, IncomingCall
+from lath.rpc.deadlines import DeadlineWheel
+from lath.rpc.failure import body_of, headers_of
+from lath.rpc.header import CallHeader
+from lath.rpc.routes import SubjectCache
+from lath.rpc.sink import may_answer, sink
+from lath.rpc.stats import CallStats
+from lath.subjects import (
+    CANCEL_FUNCTION,
+    HEADER_BULK,
+    HEADER_CALL,
+    CallSubject,
+    call_any_pattern,
+    call_instance_pattern,
+)
+
+if TYPE_CHECKING:
+    from lath.bus import Bus
+    from lath.telemetry.spans import AttributeValue
+
+_log = telemetry.get_logger("lath.rpc")
+
+INFLIGHT_MAX: Final = 10_000
+REFUSING_MAX: Final = 10_000
+"""Refusals being written at once. Past that a flood is not even answered; its callers run into time-outs."""
+LINGER_MS: Final = 2_000
+"""How long `draining` is answered after presence was withdrawn: well above what the news takes to travel."""
+
+
+class _Running:
+    """One call while it runs."""
+
+    __slots__ = ("deadline", "header", "key", "msg", "reason", "started", "subject", "task")
+
+    def __init__(self, msg: Msg, subject: CallSubject, header: CallHeader, deadline: float) -> None:
+        self.msg = msg
+        self.subject = subject
+        self.header = header
+        self.deadline = deadline
+        self.key = (subject.source, header.call_id)
+        self.reason: LathError | None = None
+        self.started = False
+        self.task: asyncio.Task[None] | None = None
+
+    def stop(self, reason: LathError) -> None:
+        """Cancels the call; its caller is told why."""
+        if self.reason is None and self.task is not None and not self.task.done():
+            self.reason = reason
+            if self.started:  # a task that is cancelled before its first step never gets to answer
+                self.task.cancel()
+
+
+class CallServer:
+    """Serves one instance of a target: the target's queue group, and calls addressed to the instance.
+
+    Args:
+        bus: The connection.
+        target: The component or provider.
+        instance_id: This instance of it.
+        handler: Serves each call; see `lath.rpc.Handler`.
+        inflight_max: Calls that may run at once; the next is refused as `overloaded`.
+    """
+
+    def __init__(
+        self, bus: Bus, target: str, instance_id: str, handler: Handler, *, inflight_max: int = INFLIGHT_MAX
+    ) -> None:
+        self.target = check_target(target)
+        self.instance_id = check_name(instance_id, "instance id")
+        self.stats = CallStats()
+        self._bus = bus
+        self._handler = handler
+        self._inflight_max = inflight_max
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[tuple[str, str], _Running] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refusing: set[asyncio.Task[None]] = set()
+        self._subjects = SubjectCache()
+        self._wheel: DeadlineWheel[_Running] = DeadlineWheel(_expire)
+        self._queue: Subscription | None = None
+        self._own: Subscription | None = None
+        self._draining = False
+        self._closed = False
+
+    async def __aenter__(self) -> CallServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def inflight(self) -> int:
+        """Calls that run now."""
+        return len(self._tasks)
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    async def start(self) -> None:
+        """Subscribes, and returns once the server knows: presence may be announced then.
+
+        Raises:
+            NotConnected: There is no connection.
+            PermissionDenied: The bus does not permit serving this target.
+        """
+        lattice = self._bus.lattice
+        own = call_instance_pattern(lattice, self.target, self.instance_id)
+        queue = call_any_pattern(lattice, self.target)
+        denied: set[str] = set()
+        remove = self._bus.on_denied(denied.add)
+        try:
+            self._own = await self._bus.nc.subscribe(own, future=sink(self._on_addressed))
+            self._queue = await self._bus.nc.subscribe(queue, queue=self.target, future=sink(self._on_queued))
+            await self._bus.flush()
+        finally:
+            remove()
+        if denied & {own, queue}:
+            await self.close()
+            raise PermissionDenied(f"the bus does not permit serving {self.target}")
+
+    # --- messages, in the read loop: nothing here may raise ------------------------------------------------
+
+    def _on_queued(self, msg: Msg) -> None:
+        # Served also while draining: the server hands over what it had picked us for before we left.
+        self._take(msg, accept=True)
+
+    def _on_addressed(self, msg: Msg) -> None:
+        self._take(msg, accept=not self._draining)
+
+    def _take(self, msg: Msg, *, accept: bool) -> None:
+        try:
+            if msg.subject.endswith(CANCEL_FUNCTION):
+                self._on_cancel(msg)
+            elif not may_answer(msg.reply):
+                # A consumer aimed at us ($JS.ACK), a reply that would misuse our permissions, or none.
+                self.stats.refused += 1
+                _log.debug("dropped a call that cannot be answered", subject=msg.subject[:200])
+            else:
+                self._admit(msg, accept)
+        except LathError as e:
+            self._refuse(msg, e)
+        except Exception as e:
+            _log.exception("could not take a message", subject=msg.subject[:200])
+            self._refuse(msg, Internal(f"the message could not be taken: {e!r}"))
+
+    def _admit(self, msg: Msg, accept: bool) -> None:
+        subject = self._subjects.parse(msg.subject)
+        if not accept:
+            raise Draining(f"instance {self.instance_id} of {self.target} is stopping")
+        text = msg.headers.get(HEADER_CALL) if msg.headers else None
+        if text is None:
+            raise InvalidArgument(f"the call has no header {HEADER_CALL}")
+        header = CallHeader.parse(text)
+        if len(self._tasks) >= self._inflight_max:
+            raise Overloaded(f"instance {self.instance_id} of {self.target} runs {self._inflight_max} calls")
+        call = _Running(msg, subject, header, self._loop.time() + header.ms_left / 1000)
+        if call.key in self._running:
+            raise InvalidArgument(f"call id {header.call_id} is in use")
+        self._running[call.key] = call
+        task = self._loop.create_task(self._serve(call))
+        call.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_cancel(self, msg: Msg) -> None:
+        header = CallHeader.parse(msg.headers.get(HEADER_CALL, "") if msg.headers else "")
+        call = self._running.get((self._subjects.parse(msg.subject).source, header.call_id))
+        if call is not None:
+            call.stop(CallCancelled("its caller gave up"))
+        if may_answer(msg.reply):
+            self._spawn_refusal(self._publish(msg.reply, b"", None))
+
+    def _refuse(self, msg: Msg, error: LathError) -> None:
+        self.stats.refused += 1
+        if may_answer(msg.reply):
+            self._spawn_refusal(self._publish(msg.reply, body_of(error), headers_of(error)))
+
+    def _spawn_refusal(self, work: Coroutine[Any, Any, None]) -> None:
+        if len(self._refusing) >= REFUSING_MAX:
+            work.close()
+            return
+        task = self._loop.create_task(work)
+        self._refusing.add(task)
+        task.add_done_callback(self._refusing.discard)
+
+    # --- one call ------------------------------------------------------------------------------------------
+
+    async def _serve(self, call: _Running) -> None:
+        watched = self._wheel.add(call, call.deadline)
+        began_ns = time.perf_counter_ns()
+        kind = "ok"
+        call.started = True
+        try:
+            if call.reason is not None:
+                raise call.reason
+            trace = telemetry.extract(call.msg.headers)
+            telemetry.replace_current(trace)
+            payload = call.msg.data
+            if call.msg.headers and HEADER_BULK in call.msg.headers:
+                payload = await self._pull(call.msg)
+            incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace)
+            if telemetry.recording():
+                result = await self._traced(incoming)
+            else:
+                result = await self._handler(incoming)
+            await self._answer(call.msg, result)
+        except asyncio.CancelledError:
+            reason = call.reason or CallCancelled(f"instance {self.instance_id} was stopped")
+            kind = reason.kind
+            await self._fail(call.msg, reason)
+            if call.reason is None:
+                raise
+        except LathError as e:
+            kind = e.kind
+            await self._fail(call.msg, e)
+        except Exception as e:
+            kind = "internal"
+            _log.exception("a call failed unexpectedly", subject=call.msg.subject)
+            await self._fail(call.msg, Internal(f"{type(e).__name__}: {e}"))
+        finally:
+            watched.discard(call)
+            del self._running[call.key]
+            self._record(call.subject, kind, time.perf_counter_ns() - began_ns)
+
+    async def _traced(self, call: IncomingCall) -> bytes:
+        s = call.subject
+        interface = _interface(s)
+        attributes: dict[str, AttributeValue] = {
+            "rpc.system": "lath",
+            "rpc.service": interface,
+            "rpc.method": s.function,
+            "lath.lattice": s.lattice,
+            "lath.source": s.source,
+            "lath.target": s.target,
+            "lath.instance": self.instance_id,
+            "lath.link": s.link,
+        }
+        name = f"{interface}.{s.function}" if interface else s.function
+        with telemetry.span(name, "server", attributes):
+            return await self._handler(call)
+
+    def _record(self, subject: CallSubject, kind: str, duration_ns: int) -> None:
+        self.stats.record(kind, duration_ns)
+        if telemetry.measuring():
+            interface = _interface(subject)
+            telemetry.record_call("server", self.target, interface, subject.function, kind, duration_ns / 1e6)
+
+    async def _pull(self, msg: Msg) -> bytes:
+        size = announced_size((msg.headers or {})[HEADER_BULK])
+        port = await BulkPort.of(self._bus)
+        try:
+            return await port.pull(self._bus.nc, msg.reply, size)
+        except TransferFailed as e:
+            raise Unavailable(f"the payload of the call could not be pulled: {e}") from e
+
+    async def _answer(self, msg: Msg, result: bytes) -> None:
+        if len(result) <= INLINE_BYTES_MAX:
+            await self._publish(msg.reply, result, None)
+            return
+        if len(result) > PAYLOAD_BYTES_MAX:
+            raise LimitExceeded(f"the result of {len(result)} bytes is above {PAYLOAD_BYTES_MAX}")
+        port = await BulkPort.of(self._bus)
+        with port.offer(result) as offer:
+            headers = {HEADER_BULK: str(len(result))}
+            await self._publish(msg.reply, b"", headers, reply=offer.subject)
+            try:
+                await offer.wait_pulled()
+            except TransferFailed as e:
+                # Its caller has gone, and there is nobody to tell.
+                _log.info("a large result was not fetched", subject=msg.subject, reason=str(e))
+
+    async def _fail(self, msg: Msg, error: LathError) -> None:
+        await self._publish(msg.reply, body_of(error), headers_of(error))
+
+    async def _publish(self, to: str, data: bytes, headers: dict[str, str] | None, reply: str = "") -> None:
+        """Answers, now or never: a late answer has nobody waiting for it."""
+        try:
+            await self._bus.nc.publish(to, data, reply, headers)
+        except nats_errors.Error as e:
+            _log.warning("could not answer a call", error=repr(e))
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    async def drain(self, linger_ms: float = LINGER_MS) -> None:
+        """Stops without losing a call. The owner has withdrawn the presence before.
+
+        It leaves the queue group, answers `draining` to calls addressed to it, waits for what runs (each call
+        has its deadline) and at least `linger_ms`, and closes.
+
+        Args:
+            linger_ms: Callers that have not heard yet are answered for this long.
+        """
+        if self._closed:
+            return
+        self._draining = True
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            try:
+                # Keeps handing over what the server sent before it heard that we leave.
+                await queue.drain()  # type: ignore[no-untyped-call]
+            except nats_errors.Error as e:
+                _log.debug("could not leave the queue group", error=repr(e))
+        until = self._loop.time() + linger_ms / 1000
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.sleep(max(0.0, until - self._loop.time()))
+        await self.close()
+
+    async def close(self) -> None:
+        """Stops at once: what runs is cancelled, and its callers are told so. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self._draining = True
+        for subscription in (self._queue, self._own):
+            if subscription is not None:
+                try:
+                    await subscription.unsubscribe()
+                except nats_errors.Error as e:
+                    _log.debug("could not unsubscribe", error=repr(e))
+        for call in list(self._running.values()):
+            call.stop(CallCancelled(f"instance {self.instance_id} of {self.target} was stopped"))
+        tasks = self._tasks | self._refusing
+        if tasks:
+            await asyncio.wait(tasks, timeout=STALL_S)
+        self._wheel.close()
+
+
+def _expire(call: _Running) -> None:
+    call.stop(DeadlineExceeded(f"{call.subject.function} did not end within {call.header.ms_left} ms"))
+
+
+def _interface(subject: CallSubject) -> str:
+    return f"{subject.namespace}:{subject.package}/{subject.interface}" if subject.interface != "_" else ""

@@ -1,0 +1,39 @@
+"""How messages come in: straight from the read loop of the connection; a queue per message is dear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from nats.aio.msg import Msg
+
+_FOREIGN_REPLIES: Final = ("$", "lath.", "wasmbus.")
+"""What no reply may begin with. Answering there would let a caller send control requests, acknowledgements or
+KV writes with our permissions instead of its own."""
+
+
+def may_answer(reply: str) -> bool:
+    """Whether `reply` is there and may be answered to: an inbox, not a subject that means something."""
+    return bool(reply) and not reply.startswith(_FOREIGN_REPLIES)
+
+
+class _Sink:
+    """Looks like a future to nats-py, which asks it only `cancelled()` and `set_result(msg)`."""
+
+    __slots__ = ("set_result",)
+
+    def __init__(self, take: Callable[[Msg], None]) -> None:
+        self.set_result = take
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def sink(take: Callable[[Msg], None]) -> Any:
+    """What to give as `future` to `nats.Client.subscribe`, to have each message handed to `take` at once.
+
+    There is then no queue, no task to wake and no limit past which messages are dropped. nats-py's own use
+    of the parameter is for one message; a test holds it to calling `set_result` for each. `take` must not
+    raise: it runs in the connection's read loop, which would end.
+    """
+    return _Sink(take)
