@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from msgpack import ExtType
 
@@ -32,6 +33,13 @@ from lath.wit.types import (
 )
 
 Wire = Any
+
+steady = settings(
+    max_examples=50,
+    deadline=None,  # drawing a type may take long on a busy machine
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+"""For tests that draw types: `@steady` above `@given(…)`."""
 
 INTEGER_RANGES: Final[dict[PrimitiveKind, tuple[int, int]]] = {
     "u8": (0, 2**8 - 1),

@@ -3,12 +3,20 @@
 - `pack`, `unpack`: bytes and wire values, with limits and without types
 - `FuncCodec`: everything about the values of one function
 - `wire_packer`, `params_packer`, `result_packer`: wire values to bytes where the types are known
+- `params_from_json`, `params_to_json`, `result_to_json`: wire values as JSON (`lath.codec.jsonform`)
 - `Record`, `Variant`, `Some`, `Ok`, `Err`, `Resource`: the friendly values that Python itself has no form for
 """
 
 from __future__ import annotations
 
 from lath.codec.function import FuncCodec
+from lath.codec.jsonform import (
+    params_from_json,
+    params_to_json,
+    result_to_json,
+    value_from_json,
+    value_to_json,
+)
 from lath.codec.packer import params_packer, result_packer, wire_packer
 from lath.codec.values import (
     COMPONENT_RESOURCE,
@@ -48,10 +56,15 @@ __all__ = [
     "Wire",
     "as_dict",
     "pack",
+    "params_from_json",
     "params_packer",
+    "params_to_json",
     "python_name",
     "result_packer",
+    "result_to_json",
     "unpack",
     "unpack_for_type",
+    "value_from_json",
+    "value_to_json",
     "wire_packer",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgpack import ExtType
 
-from lath.codec.mismatch import Mismatch, expected
+from lath.codec.mismatch import Mismatch, describe, expected
 from lath.codec.primitives import MAP_KEYS, Closure, checker
 from lath.codec.values import Err, Ok, Record, Resource, Some, Variant, python_name
 from lath.errors import InvalidArgument
@@ -96,7 +96,7 @@ def _map(kind: wit.MapOf) -> Closure:
             try:
                 done[key(name)] = value(each)
             except Mismatch as mismatch:
-                raise mismatch.within(f"key {shown(name)}") from None
+                raise mismatch.within(f"key {describe(name)}") from None
         return done
 
     return decode

@@ -16,11 +16,10 @@ from msgpack import ExtType
 from pydantic import BaseModel
 
 from lath.codec.decode import check_map_key, record_mismatch, variant_mismatch
-from lath.codec.mismatch import Mismatch, expected
+from lath.codec.mismatch import Mismatch, describe, expected
 from lath.codec.primitives import INTEGER_RANGES, Closure, checker, integer_words
 from lath.codec.values import Err, Ok, Record, Resource, Some, Variant, python_name
 from lath.codec.wire import RESOURCE_BYTES_MAX
-from lath.names import shown
 from lath.wit import types as wit
 
 
@@ -167,7 +166,7 @@ def _map(kind: wit.MapOf) -> Closure:
             try:
                 done[key(name)] = value(each)
             except Mismatch as mismatch:
-                raise mismatch.within(f"key {shown(name)}") from None
+                raise mismatch.within(f"key {describe(name)}") from None
         return done
 
     return encode

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wit_strategies import funcs, types, wire_params, wire_values
+from wit_strategies import funcs, steady, types, wire_params, wire_values
 
 from lath.codec import pack, params_packer, result_packer, unpack, wire_packer
 from lath.errors import InvalidArgument
@@ -39,6 +39,7 @@ def double(value: float) -> bytes:
     return b"\xcb" + struct.pack(">d", value)
 
 
+@steady
 @given(st.data())
 def test_what_is_packed_by_type_is_the_same_value(data: st.DataObject) -> None:
     kind = data.draw(types(with_handles=True))
@@ -46,6 +47,7 @@ def test_what_is_packed_by_type_is_the_same_value(data: st.DataObject) -> None:
     assert unpack(wire_packer(kind)(value)) == value
 
 
+@steady
 @given(st.data())
 def test_parameters_are_packed_as_one_list(data: st.DataObject) -> None:
     func = data.draw(funcs(with_handles=True))

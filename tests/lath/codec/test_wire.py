@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgpack import ExtType
-from wit_strategies import types, wire_values
+from wit_strategies import steady, types, wire_values
 
 from lath.codec import NESTING_MAX, PAYLOAD_BYTES_MAX, pack, unpack, unpack_for_type
 from lath.errors import InvalidArgument, PayloadTooLarge
@@ -23,12 +23,14 @@ def nested(depth: int) -> Any:
     return value
 
 
+@steady
 @given(st.data())
 def test_every_wire_value_survives_the_way_through_bytes(data: st.DataObject) -> None:
     value = data.draw(wire_values(data.draw(types(with_handles=True))))
     assert unpack(pack(value)) == value
 
 
+@steady
 @given(st.binary(max_size=64))
 def test_arbitrary_bytes_give_a_value_or_invalid_argument(data: bytes) -> None:
     try:
@@ -38,6 +40,7 @@ def test_arbitrary_bytes_give_a_value_or_invalid_argument(data: bytes) -> None:
     assert unpack(pack(value)) == value or value != value or "nan" in repr(value)
 
 
+@steady
 @given(st.binary(max_size=64))
 def test_bytes_for_a_type_never_fail_otherwise_than_with_invalid_argument(data: bytes) -> None:
     with contextlib.suppress(InvalidArgument):

@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wit_strategies import steady
 
 from lath.errors import InvalidArgument
 from lath.wit.grammar import KEYWORDS
@@ -386,6 +387,7 @@ WORDS = [
 ]
 
 
+@steady
 @given(st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join) | st.text(max_size=60))
 def test_no_text_fails_otherwise_than_with_invalid_argument(text: str) -> None:
     for whole in (text, f"package a:b; {text}", f"package a:b; interface i {{ {text} }}"):

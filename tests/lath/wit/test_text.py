@@ -8,8 +8,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from wit_strategies import types
+from hypothesis import given
+from wit_strategies import steady, types
 
 from lath.wit import load, packages, parse, render
 from lath.wit.text import func_text, type_text
@@ -136,7 +136,7 @@ def named(kind: Type | None, names: Iterator[str]) -> Any:
             return kind
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=50)
+@steady
 @given(types())
 def test_any_type_survives_the_way_through_text(kind: Type) -> None:
     func = Func((), named(kind, (f"t{n}" for n in count())))
