@@ -1,7 +1,8 @@
 """A filter of a bucket kept as a local map, through reconnects, gaps and lost stores.
 
-It asks for no more than a provider may. A mirror is a row of generations. Each is a `Watch`: a snapshot, then every write. When it breaks, the next
-one starts; its snapshot replaces the map at once, and what differs is told as changes.
+It asks for no more than a provider may. A mirror is a row of generations. Each is a `Watch`: a snapshot,
+then every write. When it breaks, the next one starts; its snapshot replaces the map at once, and what
+differs is told as changes.
 """
 
 from __future__ import annotations

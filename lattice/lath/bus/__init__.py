@@ -7,9 +7,11 @@ from lath.bus.client import BusClient
 from lath.bus.connection import Bus
 from lath.bus.credentials import Credentials
 from lath.bus.entry import Entry
+from lath.bus.keeper import BucketKeeper
 from lath.bus.subscription import Handler, Subscription
 
 __all__ = [
+    "BucketKeeper",
     "BucketStore",
     "Bus",
     "BusClient",
