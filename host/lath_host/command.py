@@ -1,0 +1,103 @@
+"""The command `lath host run`, and `python -m lath_host`: a host as this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from lath import telemetry
+from lath.bus import Credentials
+from lath.errors import InvalidArgument, LathError, NotConnected, Unavailable
+from lath_host.host import Host
+from lath_host.options import DRAIN_MS, HostOptions
+
+EXIT_USAGE: Final = 2
+EXIT_NO_LATTICE: Final = 3
+
+app = typer.Typer(name="host", help="Run a host of the lattice.", no_args_is_help=True)
+
+
+@app.callback()
+def _host() -> None:
+    """Run a host of the lattice."""
+
+
+@app.command()
+def run(
+    nats_url: Annotated[
+        str, typer.Option(envvar="LATH_NATS_URL", help="The bus; several URLs are joined by commas.")
+    ] = "nats://127.0.0.1:4222",
+    lattice: Annotated[str, typer.Option(envvar="LATH_LATTICE", help="The lattice to join.")] = "default",
+    name: Annotated[
+        str, typer.Option(envvar="LATH_HOST_NAME", help="The host's name; made up by default.")
+    ] = "",
+    label: Annotated[
+        list[str] | None, typer.Option(help="A label, key=value; also LATH_LABELS=k=v,k=v.")
+    ] = None,
+    labels: Annotated[str, typer.Option(envvar="LATH_LABELS", hidden=True)] = "",
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="LATH_DATA_DIR", help="Keeps compiled components between runs.")
+    ] = None,
+    replicas: Annotated[
+        int, typer.Option(envvar="LATH_REPLICAS", help="Copies of the buckets: 3 on a cluster of three.")
+    ] = 1,
+    drain_ms: Annotated[
+        int, typer.Option(envvar="LATH_DRAIN_MS", help="Longest wait for running calls at the stop.")
+    ] = DRAIN_MS,
+    seed: Annotated[
+        str, typer.Option(envvar="LATH_HOST_SEED", help="An nkey seed (SN…), to keep the host id.")
+    ] = "",
+) -> None:
+    """Run a host until Ctrl-C or SIGTERM; running calls finish first."""
+    telemetry.configure_logging()
+    try:
+        options = HostOptions(
+            nats_url=nats_url,
+            lattice=lattice,
+            name=name,
+            labels=_labels([*labels.split(","), *(label or [])]),
+            credentials=Credentials.from_env(),
+            data_dir=data_dir,
+            replicas=replicas,
+            drain_ms=drain_ms,
+            seed=seed,
+        )
+        asyncio.run(_run(options))
+    except (NotConnected, Unavailable) as e:
+        _fail(e, EXIT_NO_LATTICE)
+    except LathError as e:
+        _fail(e, EXIT_USAGE)
+    finally:
+        telemetry.shutdown()
+
+
+def _labels(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        if pair:
+            key, equals, value = pair.partition("=")
+            if not equals:
+                raise InvalidArgument(f"label {pair!r} is not of the form key=value")
+            found[key] = value
+    return found
+
+
+async def _run(options: HostOptions) -> None:
+    host = Host(options)
+    telemetry.setup("lath-host", instance_id=host.id, host=host.identity.name)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, host.request_stop)
+    async with host:
+        await host.wait_stopped()
+
+
+def _fail(error: LathError, status: int) -> None:
+    logging.getLogger(__name__).error("%s", error)
+    sys.exit(status)

@@ -1,0 +1,45 @@
+"""Named config as the host has it mirrored: what its components and providers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lath.errors import InvalidArgument, NotFound
+from lath.links import read_config
+from lath.mirror import Mirror
+
+
+class Configs:
+    """Reads the mirrored bucket of config.
+
+    Args:
+        mirror: Of the bucket `config`, whole; started and closed by its owner.
+    """
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+
+    def merged(self, names: tuple[str, ...]) -> Mapping[str, str]:
+        """The values of several configs in one map, later ones before earlier ones.
+
+        Raises:
+            NotFound: One does not exist; the message names it.
+            InvalidArgument: What stands under one of the names is no config.
+        """
+        values: dict[str, str] = {}
+        for name in names:
+            entry = self._mirror.entries.get(name)
+            if entry is None:
+                raise NotFound(f"config {name} does not exist: put it with `lath config put {name}`")
+            values.update(read_config(entry))
+        return values
+
+    def present(self, names: tuple[str, ...]) -> Mapping[str, str]:
+        """Like `merged`, for a component that runs already: a config that is gone counts as empty."""
+        values: dict[str, str] = {}
+        for name in names:
+            try:
+                values.update(self.merged((name,)))
+            except (NotFound, InvalidArgument):
+                continue
+        return values

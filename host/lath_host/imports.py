@@ -1,0 +1,149 @@
+"""What happens when a guest calls an import: the link is looked up, and the call goes to its target.
+
+Locally where the target runs in this process and has room, else over the bus. All that does not change from
+call to call is worked out once per import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lath import subjects, telemetry
+from lath.codec import params_packer, unpack_for_type
+from lath.errors import DeadlineExceeded, Internal, LinkNotFound
+from lath.model import Link
+from lath.names import InterfaceName, check_function, check_name
+from lath.rpc import Caller
+from lath_host import guest_config
+from lath_host.linkage import CallContext, Import
+from lath_host.local import LocalCall, LocalTarget, LocalTargets, call_locally
+from lath_host.routes import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class GuestCall(CallContext):
+    """What travels with a guest's call, to every import that it makes.
+
+    Attributes:
+        deadline: When it must be done, in the loop's time (seconds).
+        app_version: Of the app that the request belongs to; empty outside an app.
+        trace: Its trace context.
+    """
+
+    deadline: float
+    app_version: str = ""
+    trace: telemetry.TraceContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What is the same for every call of one import."""
+
+    interface: InterfaceName
+    link_name: str
+    function: str
+    tail: str
+    pack: Callable[[Any], bytes]
+
+
+class Imports:
+    """The imports of one component.
+
+    Args:
+        source: The component's id.
+        routes: Links.
+        targets: What runs in this process.
+        caller: Calls over the bus.
+        config: The component's own config as it stands now.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        routes: Routes,
+        targets: LocalTargets,
+        caller: Caller,
+        config: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._source = source
+        self._routes = routes
+        self._targets = targets
+        self._caller = caller
+        self._config = config
+        self._known: dict[tuple[str, str], _Route] = {}
+
+    async def __call__(self, wanted: Import, context: CallContext, params: list[Any]) -> Any:
+        """Runs one import of a guest; wire values in and out.
+
+        Raises:
+            LinkNotFound: No link is there for it; at once.
+            LinkFailed: The link is there and not active.
+            LathError: What the call came to.
+        """
+        if not isinstance(context, GuestCall):
+            raise Internal(f"a call into {self._source} was made without its context")
+        route = self._known.get((wanted.name, wanted.function)) or self._learn(wanted)
+        interface = route.interface
+        with telemetry.use(context.trace):
+            try:
+                link = self._routes.find(
+                    self._source, interface.namespace, interface.package, route.link_name, interface.interface
+                )
+            except LinkNotFound:
+                if guest_config.is_guest_config(interface):
+                    return guest_config.answer(self._config, route.function, params)
+                raise
+            local = self._targets.find(link.target)
+            if local is not None:
+                return await self._call_here(local, link, route, context, params)
+            return await self._call_over_bus(link, route, context, params)
+
+    async def _call_here(
+        self, target: LocalTarget, link: Link, route: _Route, context: GuestCall, params: list[Any]
+    ) -> Any:
+        call = LocalCall(
+            source=self._source,
+            link_name=route.link_name,
+            interface=route.interface,
+            function=route.function,
+            params=params,
+            deadline=context.deadline,
+            revision=link.revision,
+            app_version=context.app_version,
+        )
+        return await call_locally(target, link.target, call)
+
+    async def _call_over_bus(self, link: Link, route: _Route, context: GuestCall, params: list[Any]) -> Any:
+        left_ms = int((context.deadline - asyncio.get_running_loop().time()) * 1000)
+        if left_ms <= 0:
+            raise DeadlineExceeded(
+                f"the time-out passed before {route.interface}.{route.function} of {link.target} was called"
+            )
+        reply = await self._caller.call(
+            link.target,
+            route.tail,
+            route.pack(params),
+            timeout_ms=left_ms,
+            linked=True,
+            revision=link.revision,
+            interface_version=route.interface.version,
+            app_version=context.app_version,
+        )
+        return unpack_for_type(reply)
+
+    def _learn(self, wanted: Import) -> _Route:
+        interface = InterfaceName.parse(wanted.interface.name)
+        link_name = check_name(wanted.link_name, "link name")
+        function = check_function(wanted.function)
+        route = _Route(
+            interface=interface,
+            link_name=link_name,
+            function=function,
+            tail=subjects.call_tail(self._source, link_name, interface, function),
+            pack=params_packer(wanted.func),
+        )
+        self._known[wanted.name, wanted.function] = route
+        return route

@@ -1,0 +1,131 @@
+"""Calls that never leave the process: components and built-in providers of this host.
+
+The same rules hold as over the bus: the callee checks the link and the deadline, and the same spans and
+metrics are made. Wire values are handed over as they are, without msgpack in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from lath import telemetry
+from lath.errors import CallCancelled, DeadlineExceeded, LathError
+from lath.model import Revision
+from lath.names import InterfaceName
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCall:
+    """One call to a target in this process.
+
+    Attributes:
+        source: Who calls.
+        link_name: The link that it calls through.
+        interface: What it calls, with the version that it was built against.
+        function: The function's WIT name.
+        params: Wire values.
+        deadline: When it must be done, in the loop's time (seconds).
+        revision: Of the link that it was routed by.
+        app_version: Of the app that the request belongs to.
+    """
+
+    source: str
+    link_name: str
+    interface: InterfaceName
+    function: str
+    params: list[Any]
+    deadline: float
+    revision: Revision | None = None
+    app_version: str = ""
+
+
+class LocalTarget(Protocol):
+    """Something in this process that calls can be handed to."""
+
+    def has_room(self) -> bool:
+        """Whether a call may be handed over now: not while draining, failed or full."""
+
+    async def call_local(self, call: LocalCall) -> Any:
+        """Runs a call; takes and returns wire values; raises `LathError`."""
+
+
+class LocalTargets:
+    """What this process serves, by target id."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, LocalTarget] = {}
+
+    def add(self, target_id: str, target: LocalTarget) -> None:
+        """Offers a target; it replaces one of the same id (an update)."""
+        self._targets[target_id] = target
+
+    def remove(self, target_id: str, target: LocalTarget) -> None:
+        """Withdraws exactly this target: one that has replaced it stays."""
+        if self._targets.get(target_id) is target:
+            del self._targets[target_id]
+
+    def find(self, target_id: str) -> LocalTarget | None:
+        """The target that can take a call now, or None: then the bus is the way."""
+        target = self._targets.get(target_id)
+        return target if target is not None and target.has_room() else None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+
+async def call_locally(target: LocalTarget, target_id: str, call: LocalCall) -> Any:
+    """Makes a call to a target in this process, within its deadline; the span and metric of its caller.
+
+    Raises:
+        LathError: As the callee raised it; `DeadlineExceeded` when its time is over.
+    """
+    try:
+        with observed("client", target_id, call):
+            async with asyncio.timeout_at(call.deadline):
+                return await target.call_local(call)
+    except TimeoutError:
+        name = f"{call.interface.unversioned}.{call.function}"
+        raise DeadlineExceeded(f"{name} of {target_id} did not finish within its time-out") from None
+
+
+@contextmanager
+def observed(side: Literal["client", "server"], target_id: str, call: LocalCall) -> Iterator[None]:
+    """Makes the span and the metric of one side of a call; next to nothing where nobody records."""
+    if not telemetry.recording() and not telemetry.measuring():
+        yield
+        return
+    interface = call.interface.unversioned
+    began = time.perf_counter()
+    kind = "ok"
+    attributes: dict[str, str | bool | int | float] = {
+        "rpc.system": "lath",
+        "rpc.service": interface,
+        "rpc.method": call.function,
+        "lath.source": call.source,
+        "lath.target": target_id,
+        "lath.link": call.link_name,
+        "lath.local": True,
+    }
+    try:
+        with telemetry.span(f"{interface}.{call.function}", side, attributes):
+            yield
+    except LathError as e:
+        kind = e.kind
+        raise
+    except TimeoutError:
+        kind = DeadlineExceeded.kind
+        raise
+    except asyncio.CancelledError:
+        kind = CallCancelled.kind
+        raise
+    except Exception:
+        kind = "internal"
+        raise
+    finally:
+        spent_ms = (time.perf_counter() - began) * 1000
+        telemetry.record_call(side, target_id, interface, call.function, kind, spent_ms)

@@ -1,0 +1,197 @@
+"""A whole lattice in one event loop, and what a test does with it: place, link, call, ask, listen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from nats.aio.msg import Msg
+
+from lath import subjects
+from lath.bus import Bus
+from lath.codec import pack, unpack
+from lath.links import LinkStore
+from lath.model import CloudEvent, CtlReply, Link, LinkSpec, parse
+from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
+from lath.presence import PresenceView
+from lath.rpc import Caller
+from lath.server import Server
+from lath_host.host import Host
+
+ASK_TIMEOUT_MS = 10_000
+OUTCOME_SECONDS = 30.0
+"""A component's first compilation is the longest thing that is waited for."""
+
+
+class InProcessLattice:
+    """See the module. An async context manager.
+
+    Attributes:
+        bus: The client's connection.
+        server: The nats-server.
+        hosts: The hosts, in the order in which they were made.
+        presence: Who is there, as the client sees it.
+        links: The link store.
+    """
+
+    def __init__(self, bus: Bus, server: Server, make_hosts: Callable[..., Awaitable[list[Host]]]) -> None:
+        self.bus = bus
+        self.server = server
+        self.hosts: list[Host] = []
+        self.presence = PresenceView(bus)
+        self.links = LinkStore(bus)
+        self._make_hosts = make_hosts
+        self._caller = Caller(bus, self.presence, CLIENT_SOURCE)
+        self._parts = AsyncExitStack()
+        self._files = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="lath-test-")))
+
+    async def __aenter__(self) -> Self:
+        self._parts.push_async_callback(self._caller.close)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._parts.aclose()
+
+    async def add_hosts(self, count: int, **options: Any) -> list[Host]:
+        """Starts more hosts; options are those of `HostOptions`."""
+        made = await self._make_hosts(count, **options)
+        if not self.hosts:
+            await self.presence.start()
+            self._parts.push_async_callback(self.presence.close)
+        self.hosts.extend(made)
+        return made
+
+    # --- the control interface -------------------------------------------------------------------------
+
+    async def ask(self, *tokens: str, **fields: Any) -> CtlReply:
+        """Asks the control interface: `await lattice.ask("host", "get", host.id)`."""
+        subject = subjects.ctl(self.bus.lattice, *tokens)
+        data = json.dumps(fields).encode() if fields else b""
+        reply = await self.bus.request(subject, data, timeout_ms=ASK_TIMEOUT_MS)
+        return parse(CtlReply, reply.data, "reply")
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[Events]:
+        """Listens to the lattice's events inside the block."""
+        events = Events()
+        subscription = await self.bus.subscribe(
+            subjects.wasmbus_events_pattern(self.bus.lattice), events.received
+        )
+        await self.bus.flush()
+        try:
+            yield events
+        finally:
+            await subscription.close()
+
+    async def start_component(
+        self, component_id: str, source: str | bytes | Path, *, host: Host | None = None, **scale: Any
+    ) -> CloudEvent:
+        """Places a component and waits for the outcome.
+
+        Args:
+            component_id: Its id.
+            source: Component text, bytes, or a file.
+            host: Where; the first host by default.
+            scale: More fields of the scale request; `count` is 10 by default.
+
+        Returns:
+            The event `component_scaled` or `component_scale_failed`.
+        """
+        host = host or self.hosts[0]
+        request = {
+            "component_ref": self.file(component_id, source).as_uri(),
+            "component_id": component_id,
+            "count": 10,
+            "host_id": host.id,
+            **scale,
+        }
+        async with self.events() as events:
+            reply = await self.ask("component", "scale", host.id, **request)
+            assert reply.success, reply.message
+            return await events.wait(
+                "component_scaled", "component_scale_failed", component_id=component_id, host_id=host.id
+            )
+
+    def file(self, name: str, source: str | bytes | Path) -> Path:
+        """A file with a component's text or bytes."""
+        if isinstance(source, Path):
+            return source
+        path = self._files / f"{name}.wat"
+        path.write_bytes(source.encode() if isinstance(source, str) else source)
+        return path
+
+    async def link(
+        self, source_id: str, target: str, interface: str, *, name: str = "default", **configs: Sequence[str]
+    ) -> Link:
+        """Puts a link for one interface, and waits until every host routes by it."""
+        parsed = InterfaceName.parse(interface)
+        spec = LinkSpec(
+            source_id=source_id,
+            target=target,
+            name=name,
+            wit_namespace=parsed.namespace,
+            wit_package=parsed.package,
+            interfaces=(parsed.interface,),
+            source_config=tuple(configs.get("source_config", ())),
+            target_config=tuple(configs.get("target_config", ())),
+        )
+        link = await self.links.put(spec)
+        async with asyncio.timeout(OUTCOME_SECONDS):
+            for host in self.hosts:
+                await host.services.routes.settled(link.key, link.revision)
+        return link
+
+    # --- calls -----------------------------------------------------------------------------------------
+
+    async def call(
+        self, target: str, interface: str, function: str, *params: Any, timeout_ms: int = 10_000
+    ) -> Any:
+        """Calls a component as an operator's client does; wire values in and out."""
+        name = InterfaceName.parse(interface)
+        tail = subjects.call_tail(CLIENT_SOURCE, NO_LINK, name, function)
+        reply = await self._caller.call(
+            target,
+            tail,
+            pack(list(params)),
+            timeout_ms=timeout_ms,
+            linked=False,
+            interface_version=name.version,
+        )
+        return unpack(reply)
+
+
+class Events:
+    """The events of a lattice, as they came."""
+
+    def __init__(self) -> None:
+        self.seen: list[CloudEvent] = []
+        self._came = asyncio.Condition()
+
+    async def received(self, msg: Msg) -> None:
+        event = parse(CloudEvent, msg.data, "event")
+        async with self._came:
+            self.seen.append(event)
+            self._came.notify_all()
+
+    async def wait(self, *names: str, timeout_s: float = OUTCOME_SECONDS, **fields: Any) -> CloudEvent:
+        """The first event with one of these names whose data has these fields, past or to come."""
+
+        def find() -> CloudEvent | None:
+            for event in self.seen:
+                if event.name in names and fields.items() <= event.data.items():
+                    return event
+            return None
+
+        async with asyncio.timeout(timeout_s), self._came:
+            await self._came.wait_for(lambda: find() is not None)
+        found = find()
+        assert found is not None, "waited for"
+        return found
