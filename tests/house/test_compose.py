@@ -1,0 +1,234 @@
+"""docker-compose.yml starts a lattice, shown without Docker.
+
+Every service that can be had here is started as a process, with the command, environment and config that
+stand in the file. What containers give is replaced word by word: a service's name and 0.0.0.0 become a
+loopback address of its own, a volume a temporary folder. The trace collector has no package here: an OTLP
+receiver stands in for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.server
+import os
+import random
+import re
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lath import server
+from lath.model import LinkSpec
+from lath.testing import eventually
+from lath_control.client import Client
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+NATS = [name for name in SERVICES if name.startswith("nats-")]
+HOSTS = [name for name in SERVICES if name.startswith("host-")]
+COLLECTOR = "jaeger"
+
+
+class Collector:
+    """Counts the bytes of spans posted to `/v1/traces` at the collector's address."""
+
+    def __init__(self, address: str) -> None:
+        received: list[bytes] = []
+        self.received = received
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/v1/traces":
+                    received.append(body)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer((address, 4318), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> Collector:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Here:
+    """What containers would give: addresses and volumes, on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        net = f"127.{random.randint(64, 250)}.{random.randint(1, 250)}"
+        self.address = {name: f"{net}.{i}" for i, name in enumerate(SERVICES, start=1)}
+
+    def text(self, service: str, text: str) -> str:
+        """`text` with this service's own address for 0.0.0.0, and the others' for their names."""
+        text = text.replace("0.0.0.0", self.address[service])
+        names = "|".join(map(re.escape, SERVICES))
+        return re.sub(rf"(?<=//)({names})(?=:)", lambda m: self.address[m[1]], text)
+
+    def volumes(self, service: str, text: str) -> str:
+        """`text` with a path inside the container replaced by the one of its volume."""
+        for volume in SERVICES[service].get("volumes", ()):
+            source, inside, *_ = volume.split(":")
+            path = ROOT / source if source.startswith(".") else self.folder / source
+            if inside == "/data":
+                path.mkdir(exist_ok=True)
+            text = text.replace(inside, str(path))
+        return text
+
+    def nats_command(self, service: str) -> list[str]:
+        command = [self.volumes(service, self.text(service, part)) for part in SERVICES[service]["command"]]
+        given = Path(next(part for part in command if part.startswith("--config=")).removeprefix("--config="))
+        config = self.folder / f"{service}.conf"
+        config.write_text(self.volumes(service, given.read_text()))
+        return [server.nats_server_path(), *(part.replace(str(given), str(config)) for part in command)]
+
+    def host_command(self, service: str) -> list[str]:
+        dockerfile = (ROOT / SERVICES[service]["build"]["dockerfile"]).read_text()
+        entry = yaml.safe_load(next(m[1] for m in re.finditer(r"^ENTRYPOINT (.*)$", dockerfile, re.M)))
+        return [str(Path(sys.executable).parent / entry[0]), *entry[1:], *SERVICES[service]["command"]]
+
+    def environment(self, service: str) -> dict[str, str]:
+        home = self.folder / f"home-{service}"
+        home.mkdir(exist_ok=True)
+        given = {k: self.text(service, str(v)) for k, v in SERVICES[service].get("environment", {}).items()}
+        return {"PATH": os.environ["PATH"], "HOME": str(home), "LATH_LOG_FORMAT": "json"} | given
+
+
+@contextlib.asynccontextmanager
+async def process(name: str, command: list[str], env: dict[str, str], folder: Path) -> AsyncIterator[None]:
+    log = folder / f"{name}.log"
+    with log.open("wb") as out:
+        child = await asyncio.create_subprocess_exec(*command, env=env, stdout=out, stderr=out, cwd=folder)
+    try:
+        yield
+        assert child.returncode is None, f"{shlex.join(command)} ended:\n{log.read_text()[-3000:]}"
+    finally:
+        if child.returncode is None:
+            child.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(15):
+                    await child.wait()
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
+
+
+@pytest.fixture
+def collector(here: Here) -> Iterator[Collector]:
+    with Collector(here.address[COLLECTOR]) as running:
+        yield running
+
+
+@pytest.fixture
+async def url(here: Here, collector: Collector) -> AsyncIterator[str]:
+    async with contextlib.AsyncExitStack() as stack:
+        for name in NATS:
+            command = here.nats_command(name)
+            await stack.enter_async_context(process(name, command, here.environment(name), here.folder))
+        for name in HOSTS:
+            command = here.host_command(name)
+            await stack.enter_async_context(process(name, command, here.environment(name), here.folder))
+        yield f"nats://{here.address[NATS[0]]}:4222"
+
+
+def test_the_three_nodes_differ_only_in_name_and_volume() -> None:
+    commands = [
+        [part for part in SERVICES[name]["command"] if not part.startswith("--name=")] for name in NATS
+    ]
+    assert commands[0] == commands[1] == commands[2]
+    assert [f"--name={name}" in SERVICES[name]["command"] for name in NATS] == [True] * 3
+
+
+def test_the_nodes_have_the_limits_that_lath_ships() -> None:
+    config = (ROOT / "deploy/nats.conf").read_text()
+    assert f"max_payload: {server.MAX_PAYLOAD_BYTES // 2**20}MB" in config
+    assert f"ping_interval: {server.PING_INTERVAL}" in config
+    assert f"ping_max: {server.PING_MAX}" in config
+
+
+def test_only_loopback_ports_are_published() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.timeout(240)
+async def test_the_demo_call_runs_on_the_three_node_cluster(
+    url: str, collector: Collector, greeter_wasm: Path, textstats_wasm: Path
+) -> None:
+    async def connected() -> Client | None:
+        try:
+            return await Client.connect(url=url, lattice="default")
+        except Exception as error:  # until the cluster has a leader, in whichever way that shows
+            raise AssertionError(f"{error!r}") from error
+
+    client = await eventually(connected, 60)
+    assert client is not None
+    async with client as lattice:
+        hosts = {
+            host.friendly_name: host.id
+            for host in await eventually(lambda: _hosts(lattice), 60, what="two hosts in the lattice")
+        }
+        await lattice.components.start(
+            str(greeter_wasm), component_id="greeter", host=hosts["host-1"], wait_ms=120_000
+        )
+        await lattice.components.start(
+            str(textstats_wasm), component_id="textstats", host=hosts["host-2"], wait_ms=60_000
+        )
+        await lattice.providers.start("builtin:keyvalue-nats", provider_id="kv", host=hosts["host-2"])
+        for target, package, interfaces in (
+            ("textstats", "demo:text", ("stats",)),
+            ("kv", "wasi:keyvalue", ("store", "atomics")),
+        ):
+            namespace, _, name = package.partition(":")
+            report = await lattice.links.put_and_wait(
+                LinkSpec(
+                    source_id="greeter",
+                    target=target,
+                    wit_namespace=namespace,
+                    wit_package=name,
+                    interfaces=interfaces,
+                ),
+                wait_ms=30_000,
+            )
+            assert report.verdict == "live"
+        greeting = await lattice.call("greeter", "demo:greeter/greet.hello", ["Ada"])
+        assert "Visit 1" in str(greeting)
+        assert (await lattice.links.ping()).healthy
+        replicas = await _replicas(lattice)
+    assert replicas
+    assert set(replicas.values()) == {3}
+    await eventually(lambda: collector.received, 30, what="spans at the collector")
+
+
+async def _hosts(lattice: Client) -> list[Any] | None:
+    hosts = await lattice.hosts.ping()
+    return hosts if len(hosts) == len(HOSTS) else None
+
+
+async def _replicas(lattice: Client) -> dict[str, int]:
+    streams = await lattice.bus.nc.jetstream().streams_info()
+    return {s.config.name: s.config.num_replicas for s in streams if s.config.name.startswith("KV_lath-")}
