@@ -236,3 +236,30 @@ def ctl_pattern(lattice: str) -> str:
 
 CTL_QUEUE: Final = "lath-ctl"
 """The queue group of hosts for control requests that exactly one host answers."""
+
+# --- NATS micro --------------------------------------------------------------------------------------
+
+MICRO_PATTERN: Final = "$SRV.>"
+"""`$SRV.{PING,INFO,STATS}[.{name}[.{id}]]`: how `nats micro ls` asks who is there."""
+MicroVerb: TypeAlias = Literal["PING", "INFO", "STATS"]
+MICRO_RESPONSES: Final[dict[MicroVerb, str]] = {
+    "PING": "io.nats.micro.v1.ping_response",
+    "INFO": "io.nats.micro.v1.info_response",
+    "STATS": "io.nats.micro.v1.stats_response",
+}
+
+
+def parse_micro(subject: str) -> tuple[MicroVerb, str, str]:
+    """The verb, the name and the id that a micro request asks for; empty: all.
+
+    Raises:
+        InvalidArgument: It is not the subject of a micro request.
+    """
+    prefix, _, rest = subject.partition(".")
+    verb, *names = rest.split(".")
+    if prefix == "$SRV" and len(names) <= 2:
+        for known in MICRO_RESPONSES:
+            if verb == known:
+                name, service_id = [*names, "", ""][:2]
+                return known, name, service_id
+    raise InvalidArgument(f"{subject[:200]!r} is not the subject of a micro request")

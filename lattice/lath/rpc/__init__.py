@@ -4,6 +4,7 @@ from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX
 from lath.rpc.call import Handler, IncomingCall
 from lath.rpc.caller import Caller
 from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, CallHeader
+from lath.rpc.micro import Micro, Service
 from lath.rpc.server import CallServer
 from lath.rpc.stats import CallStats
 
@@ -18,4 +19,6 @@ __all__ = [
     "Caller",
     "Handler",
     "IncomingCall",
+    "Micro",
+    "Service",
 ]

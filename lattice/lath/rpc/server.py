@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +38,7 @@ from lath.rpc.call import Handler, IncomingCall
 from lath.rpc.deadlines import DeadlineWheel
 from lath.rpc.failure import body_of, headers_of
 from lath.rpc.header import CallHeader
+from lath.rpc.micro import Micro, Service
 from lath.rpc.routes import SubjectCache
 from lath.rpc.sink import may_answer, sink
 from lath.rpc.stats import CallStats
@@ -95,10 +96,18 @@ class CallServer:
         instance_id: This instance of it.
         handler: Serves each call; see `lath.rpc.Handler`.
         inflight_max: Calls that may run at once; the next is refused as `overloaded`.
+        metadata: Shown by `nats micro info`: host, kind, a friendly name.
     """
 
     def __init__(
-        self, bus: Bus, target: str, instance_id: str, handler: Handler, *, inflight_max: int = INFLIGHT_MAX
+        self,
+        bus: Bus,
+        target: str,
+        instance_id: str,
+        handler: Handler,
+        *,
+        inflight_max: int = INFLIGHT_MAX,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.target = check_target(target)
         self.instance_id = check_name(instance_id, "instance id")
@@ -114,6 +123,8 @@ class CallServer:
         self._wheel: DeadlineWheel[_Running] = DeadlineWheel(_expire)
         self._queue: Subscription | None = None
         self._own: Subscription | None = None
+        self._metadata = dict(metadata or {})
+        self._hide: Callable[[], None] | None = None
         self._draining = False
         self._closed = False
 
@@ -145,11 +156,19 @@ class CallServer:
         lattice = self._bus.lattice
         own = call_instance_pattern(lattice, self.target, self.instance_id)
         queue = call_any_pattern(lattice, self.target)
+        service = Service(
+            name=self.target,
+            id=self.instance_id,
+            metadata={"lattice": lattice, **self._metadata},
+            subject=queue,
+            queue_group=self.target,
+        )
         denied: set[str] = set()
         remove = self._bus.on_denied(denied.add)
         try:
             self._own = await self._bus.nc.subscribe(own, future=sink(self._on_addressed))
             self._queue = await self._bus.nc.subscribe(queue, queue=self.target, future=sink(self._on_queued))
+            self._hide = await Micro.of(self._bus).add(service, self.stats)
             await self._bus.flush()
         finally:
             remove()
@@ -332,6 +351,8 @@ class CallServer:
         if self._closed:
             return
         self._draining = True
+        if self._hide is not None:
+            self._hide()
         queue, self._queue = self._queue, None
         if queue is not None:
             try:
@@ -351,6 +372,8 @@ class CallServer:
             return
         self._closed = True
         self._draining = True
+        if self._hide is not None:
+            self._hide()
         for subscription in (self._queue, self._own):
             if subscription is not None:
                 try:
