@@ -103,7 +103,8 @@ class PingReply(_Wire):
         serves: The ids whose links it answers for: the provider's own; for a host, its components.
         count: How many selected links it holds.
         active: How many of them are active.
-        digest: `digest_of` over the (key, revision) of all selected links it holds, whatever their state.
+        digest: `digest_of` over the (key, revision) of all selected links it holds, whatever their state;
+            empty in a page.
         links: All of them when there are at most `DETAILS_MAX` (or in a page), else those not active; in
             either case no more than a page holds.
         next_after: What to ask the next page with; empty after a summary that does not tell of every link;
@@ -157,13 +158,14 @@ class VerbAck(_Wire):
         links: The links it was done for, as they stand afterwards (at most `DETAILS_MAX`, failed ones first).
         count: How many links it was done for.
         error: Why it could not be done, where it could not. An answer to any verb that failed has this form.
-        serves, expected, lost: As in `PingReply`.
+        host_id, serves, expected, lost: As in `PingReply`.
     """
 
     type: Literal["lath.link.ack.v1"] = "lath.link.ack.v1"
     kind: Literal["host", "provider"]
     id: Name
     instance_id: Name
+    host_id: str = ""
     count: int
     links: tuple[HeldLink, ...] = ()
     error: str | None = None
