@@ -1,0 +1,215 @@
+"""The base class of capability providers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, TypeAlias
+
+from lath import wit
+from lath.bus import Credentials
+from lath.codec import Err, FuncCodec, Wire
+from lath.errors import InvalidArgument
+from lath.names import InterfaceName
+from lath.provider.call import Call
+from lath.provider.errors import OpError
+from lath.provider.link import Link
+from lath.provider.operation import check_signature, find, interface_of, marked, wit_name
+from lath.provider.resource import Convert, lifter, lower, mentions_handle, resource_name
+from lath.wit.text import func_text
+from lath.wit.types import Func
+
+OPEN_TIMEOUT_S: Final = 30.0
+"""A backend that needs longer to be reached than this is as good as down; the link is tried again."""
+CLOSE_TIMEOUT_S: Final = 10.0
+"""Closing should be quick; a purge waits for it."""
+CHECK_TIMEOUT_S: Final = 5.0
+"""As long as a ping waits by default."""
+
+OperationKey: TypeAlias = tuple[str, str, str, str]
+"""Namespace, package, interface, function."""
+Caller: TypeAlias = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderContext:
+    """Where a provider runs. `self.context` has it from before `start` on.
+
+    Attributes:
+        lattice: The lattice's name.
+        provider_id: What links name.
+        instance_id: This run of it.
+        host_id: The host that it runs on; empty when it stands alone.
+        nats_url: The lattice's own bus.
+        credentials: The provider's own, for that bus.
+        config: What it was started with.
+        call: Calls the other end of a link of which the provider is the source:
+            `await self.context.call(link, "acme:app/handler", "handle", argument)`.
+    """
+
+    lattice: str
+    provider_id: str
+    instance_id: str
+    host_id: str
+    nats_url: str = field(repr=False)
+    credentials: Credentials | None = field(repr=False)
+    config: Mapping[str, str] = field(repr=False)
+    call: Caller = field(repr=False)
+
+
+class Operation:
+    """A method that serves a function of an interface, with all that a call of it needs, compiled once.
+
+    Attributes:
+        attribute: The method's name.
+        interface: The interface with the version that is served.
+        function: The function's name in the WIT.
+        title: Both, for messages.
+        codec: The function's codec.
+    """
+
+    def __init__(
+        self,
+        attribute: str,
+        interface: InterfaceName,
+        function: str,
+        func: Func,
+        resources: Mapping[str, type[Any]],
+    ) -> None:
+        self.attribute = attribute
+        self.interface = interface
+        self.function = function
+        self.title = f"{interface}.{function}"
+        self.codec = FuncCodec(func)
+        self._lifts: list[tuple[int, Convert]] = [
+            (place, lift)
+            for place, param in enumerate(func.params)
+            if (lift := lifter(param.type, resources)) is not None
+        ]
+        self._lowers = mentions_handle(func.result)
+
+    def args_of_bytes(self, payload: bytes) -> list[Any]:
+        """The arguments of a call that came over the bus."""
+        return self._lift(self.codec.decode_params(payload))
+
+    def args_of_wire(self, params: Sequence[Wire]) -> list[Any]:
+        """The arguments of a call from the same process."""
+        return self._lift(self.codec.params_from_wire(list(params)))
+
+    async def run(self, provider: Provider, call: Call[Any], args: Sequence[Any]) -> Any:
+        """Calls the method. An `OpError` becomes the `err` of the result."""
+        try:
+            result = await getattr(provider, self.attribute)(call, *args)
+        except OpError as e:
+            return Err(e.payload)
+        return lower(result) if self._lowers else result
+
+    def _lift(self, args: list[Any]) -> list[Any]:
+        for place, lift in self._lifts:
+            args[place] = lift(args[place])
+        return args
+
+
+class Provider:
+    """A capability provider: it opens links, and serves calls by them.
+
+    Subclass it, and mark what serves calls with `@operation`; the class is checked against the WIT when it is
+    defined. One object serves all links of one instance, on one event loop: nothing in it may block.
+
+    What an `open_link` returns is handed to every call by that link as `call.held`, and to `close_link`
+    exactly once: after a delete, before a changed link is opened anew, in a purge, and at the end.
+
+    Attributes:
+        wit: WIT text of interfaces that the provider brings itself, registered before the class is checked.
+        interface: The interface of operations that name none.
+        resources: The classes made by `@resource` that stand for the interface's resources.
+        open_timeout_s: How long `open_link` may take; then the link is `failed` and is tried again.
+        close_timeout_s: How long `close_link` may take.
+        check_timeout_s: How long `check_link` may take.
+        operations: What is served, by namespace, package, interface and function. Made by lath.
+    """
+
+    wit: ClassVar[str] = ""
+    interface: ClassVar[str] = ""
+    resources: ClassVar[tuple[type[Any], ...]] = ()
+    open_timeout_s: ClassVar[float] = OPEN_TIMEOUT_S
+    close_timeout_s: ClassVar[float] = CLOSE_TIMEOUT_S
+    check_timeout_s: ClassVar[float] = CHECK_TIMEOUT_S
+    operations: ClassVar[Mapping[OperationKey, Operation]] = {}
+
+    context: ProviderContext
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__dict__.get("wit"):
+            wit.register(cls.wit)
+        cls.operations = _operations_of(cls)
+
+    # --- what a provider may define ------------------------------------------------------------------
+
+    async def start(self, config: Mapping[str, str]) -> None:
+        """Called once, with the provider's own config, before any link is opened. Raising ends it all."""
+
+    async def stop(self) -> None:
+        """Called once, after every link was closed."""
+
+    async def open_link(self, link: Link) -> Any:
+        """Opens a link of which the provider is the target. Returns what the link holds.
+
+        Raising makes the link `failed` with that reason; it is tried again with growing delays, and at once
+        when its config changes. It is cancelled when it takes longer than `open_timeout_s`, or when the link
+        changes meanwhile.
+        """
+
+    async def close_link(self, link: Link, held: Any) -> None:
+        """Lets go of what `open_link` returned. It is called in any case, also on the way out."""
+
+    async def check_link(self, link: Link, held: Any) -> None:
+        """Asks the link's backend whether it works, for a deep ping. Raises when it does not."""
+
+    async def open_source_link(self, link: Link) -> Any:
+        """Like `open_link`, for a link of which the provider is the source: it calls `link.target`."""
+
+    async def close_source_link(self, link: Link, held: Any) -> None:
+        """Like `close_link`, for what `open_source_link` returned."""
+
+    async def check_source_link(self, link: Link, held: Any) -> None:
+        """Like `check_link`, for a link of which the provider is the source."""
+
+    # --- running -------------------------------------------------------------------------------------
+
+    @classmethod
+    def interfaces(cls) -> tuple[str, ...]:
+        """The interfaces served, with their versions, sorted."""
+        return tuple(sorted({str(op.interface) for op in cls.operations.values()}))
+
+    @classmethod
+    def main(cls) -> None:
+        """Runs the provider as this process: standing alone, or under the host that started it.
+
+        Ends the process: 0 after a graceful stop, 1 when the provider itself failed, 2 for wrong usage, 3
+        when no bus can be reached.
+        """
+        from lath.provider.runner import main  # here, since running needs instances, which need this class
+
+        main(cls)
+
+
+def _operations_of(cls: type[Provider]) -> dict[OperationKey, Operation]:
+    resources = {resource_name(each): each for each in cls.resources}
+    found: dict[OperationKey, Operation] = {}
+    for attribute, mark in marked(cls):
+        where = f"{cls.__qualname__}.{attribute}"
+        described = wit.load(str(interface_of(cls, mark, where)))
+        function = mark.function or wit_name(attribute)
+        func = find(described, function, where)
+        text = f"{described.name}.{function}: {func_text(func)}"
+        check_signature(getattr(cls, attribute), function, func, where, text)
+        interface = InterfaceName.parse(described.name)
+        key = (interface.namespace, interface.package, interface.interface, function)
+        if key in found:
+            raise InvalidArgument(
+                f"{where} and {found[key].attribute} both serve {described.name}.{function}"
+            )
+        found[key] = Operation(attribute, interface, function, func, resources)
+    return found

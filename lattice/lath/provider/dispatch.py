@@ -1,0 +1,241 @@
+"""From a call to the method that serves it: version, link, arguments, deadline, errors.
+
+A call from the bus and one from the same process take the same way; only the form of the values differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lath import subjects, telemetry
+from lath.codec import Wire
+from lath.errors import (
+    CallCancelled,
+    DeadlineExceeded,
+    Draining,
+    Internal,
+    InvalidArgument,
+    LathError,
+    LinkNotFound,
+    NotFound,
+    Overloaded,
+    PayloadTooLarge,
+    Unavailable,
+)
+from lath.model import Revision
+from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName, shown, versions_compatible
+from lath.provider.base import Operation, Provider
+from lath.provider.call import Call
+from lath.provider.link import Link
+from lath.provider.table import LinkTable
+from lath.rpc import IncomingCall
+
+LOCAL_CALLS_MAX: Final = 10_000
+"""Calls from the same process at once; as many as a `CallServer` takes from the bus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call asks for, and by which link.
+
+    Attributes:
+        interface: With the version that the caller was built against, if it said so.
+        deadline: Loop time.
+        revision: Of the link that the call was routed by.
+    """
+
+    source_id: str
+    link: str
+    interface: InterfaceName
+    function: str
+    deadline: float
+    revision: Revision | None
+    call_id: str
+
+
+class Dispatch:
+    """Serves the calls of one provider instance.
+
+    Args:
+        provider: Whose methods serve them.
+        provider_id: What links name.
+        table: The links that calls come by.
+        log: A logger that names the instance.
+    """
+
+    def __init__(self, provider: Provider, provider_id: str, table: LinkTable, log: Any) -> None:
+        self._provider = provider
+        self._id = provider_id
+        self._table = table
+        self._log = log
+        self._ready = asyncio.Event()
+        self._local: set[asyncio.Task[Any]] = set()
+        self._draining = False
+
+    def ready(self) -> None:
+        """The links were read for the first time: calls that waited for this go on."""
+        self._ready.set()
+
+    @property
+    def accepting(self) -> bool:
+        """Whether a call from the same process would be taken now."""
+        return self._ready.is_set() and not self._draining and len(self._local) < LOCAL_CALLS_MAX
+
+    async def drain_local(self) -> None:
+        """Takes no more calls from the same process, and waits for those that run."""
+        self._draining = True
+        while self._local:
+            await asyncio.wait(self._local)
+
+    def close(self) -> None:
+        """Takes no more calls from the same process, and cancels those that run."""
+        self._draining = True
+        for task in self._local:
+            task.cancel()
+
+    # --- the two ways in -----------------------------------------------------------------------------
+
+    async def remote(self, call: IncomingCall) -> bytes:
+        """Serves a call from the bus: the handler of a `CallServer`."""
+        subject, header = call.subject, call.header
+        name = InterfaceName(subject.namespace, subject.package, subject.interface, header.interface_version)
+        asked = Asked(
+            subject.source, subject.link, name, subject.function,
+            call.deadline, header.revision, header.call_id,
+        )  # fmt: skip
+        operation = self._find(asked)
+        result = await self._run(operation, asked, lambda: operation.args_of_bytes(call.payload))
+        encoded: bytes = _fitting(operation, lambda: operation.codec.encode_result(result))
+        return encoded
+
+    async def local(self, asked: Asked, params: Sequence[Wire]) -> Wire:
+        """Serves a call from the same process: wire values in and out, the same checks, errors and spans.
+
+        Raises:
+            LathError: As over the bus, `draining` and `overloaded` included.
+        """
+        if self._draining:
+            raise Draining(f"this instance of {self._id} is stopping")
+        if len(self._local) >= LOCAL_CALLS_MAX:
+            raise Overloaded(f"{len(self._local)} calls run in this instance of {self._id}")
+        operation = self._find(asked)
+        # A task of its own: it is cancelled when the instance closes, and its caller then is told so.
+        task = asyncio.create_task(self._serve_local(operation, asked, params))
+        self._local.add(task)
+        task.add_done_callback(self._local.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if task.cancelled() and not _being_cancelled():
+                raise CallCancelled(f"the instance of {self._id} was stopped during the call") from None
+            task.cancel()
+            raise
+
+    async def _serve_local(self, operation: Operation, asked: Asked, params: Sequence[Wire]) -> Wire:
+        name = f"{asked.interface.unversioned}.{asked.function}"
+        with telemetry.span(name, "server"):
+            result = await self._run(operation, asked, lambda: operation.args_of_wire(params))
+            return _fitting(operation, lambda: operation.codec.result_to_wire(result))
+
+    # --- the common way ------------------------------------------------------------------------------
+
+    def _find(self, asked: Asked) -> Operation:
+        name = asked.interface
+        operation = self._provider.operations.get(
+            (name.namespace, name.package, name.interface, asked.function)
+        )
+        if operation is None:
+            raise self._not_found(asked)
+        if name.version and not versions_compatible(name.version, operation.interface.version):
+            raise NotFound(f"{self._id} serves {operation.interface}, not version {name.version} of it")
+        return operation
+
+    def _not_found(self, asked: Asked) -> NotFound:
+        served = self._provider.operations
+        name = asked.interface
+        functions = [key[3] for key in served if key[:3] == (name.namespace, name.package, name.interface)]
+        if functions:
+            return NotFound(
+                f"{self._id} has no function {shown(asked.function)} in {name.unversioned},"
+                f" only {', '.join(sorted(functions))}"
+            )
+        return NotFound(
+            f"{self._id} does not serve {shown(name.unversioned)},"
+            f" only {', '.join(self._provider.interfaces()) or 'nothing'}"
+        )
+
+    async def _run(self, operation: Operation, asked: Asked, args: Callable[[], list[Any]]) -> Any:
+        key = self._key(asked)
+        await self._wait_ready(asked.deadline)
+        use = await self._table.use(key, asked.revision, asked.deadline)
+        with use:
+            if asked.interface.interface not in use.link.interfaces:
+                raise LinkNotFound(
+                    f"link {key} allows {', '.join(use.link.interfaces)}, not {asked.interface.interface}"
+                )
+            call: Call[Any] = Call(
+                link=Link(use.link, "target"),
+                held=use.held,
+                source_id=asked.source_id,
+                call_id=asked.call_id,
+                deadline=asked.deadline,
+                trace=telemetry.current(),
+                log=self._log.bind(link=key, source=asked.source_id),
+            )
+            arguments = args()
+            limit = use.until(asked.deadline)
+            try:
+                async with limit:
+                    return await operation.run(self._provider, call, arguments)
+            except LathError:
+                raise
+            except TimeoutError:
+                if use.ended:
+                    raise
+                if limit.expired():
+                    raise DeadlineExceeded(f"{operation.title} ran past the call's deadline") from None
+                raise self._defect(operation, TimeoutError("timed out"), call) from None
+            except Exception as e:
+                raise self._defect(operation, e, call) from e
+
+    def _key(self, asked: Asked) -> str:
+        """The key of the link that the call came by, if it is one that can exist."""
+        if asked.source_id == CLIENT_SOURCE or asked.link == NO_LINK:
+            raise LinkNotFound(
+                f"{self._id} is a provider and is called by a link only: put one from the caller to it"
+            )
+        try:
+            return subjects.link_key(
+                asked.source_id, self._id, asked.interface.namespace, asked.interface.package, asked.link
+            )
+        except InvalidArgument as e:
+            raise LinkNotFound(f"no link can be so called: {e.message}") from None
+
+    async def _wait_ready(self, deadline: float) -> None:
+        if self._ready.is_set():
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._ready.wait()
+        except TimeoutError:
+            raise Unavailable(f"this instance of {self._id} has not read its links yet") from None
+
+    def _defect(self, operation: Operation, error: Exception, call: Call[Any]) -> Internal:
+        call.log.error("an operation raised", operation=operation.title, exc_info=error)
+        return Internal(f"{operation.title}: {type(error).__name__}: {error}")
+
+
+def _fitting(operation: Operation, encode: Callable[[], Any]) -> Any:
+    """Encodes a result. The operation has run, so one that does not fit is a defect, not a refusal."""
+    try:
+        return encode()
+    except (InvalidArgument, PayloadTooLarge) as e:
+        raise Internal(f"{operation.title} returned what cannot be its result: {e.message}") from e
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,183 @@
+"""Runs a provider in a test: on a real bus, with links put as an operator puts them, and calls made by them.
+
+async with ProviderTest(bus, Redis()) as test:
+    linked = await test.link(config={"url": url})
+    bucket = await linked.call("wasi:keyvalue/store", "open", "")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from lath import provider
+from lath.bus import Bus
+from lath.config import ConfigStore
+from lath.errors import LinkFailed, NotFound
+from lath.links import LinkStore
+from lath.model import HeldLink, Link, LinkSpec
+from lath.names import DEFAULT_LINK
+from lath.provider import Backoff, Provider, ProviderInstance
+from lath.provider.outgoing import OutgoingCalls
+
+SETTLED_S = 15.0
+"""How long a test waits for a link."""
+RETRY_SOON = Backoff(first_ms=20, max_ms=200)
+"""In tests a failed link is tried again soon."""
+
+
+class ProviderTest:
+    """One running instance of a provider, and what is needed to link and call it.
+
+    Args:
+        bus: A connection whose lattice has its buckets; the fixture `bus`.
+        served_by: The provider.
+        provider_id: What links name.
+        config: The provider's own config.
+        nats_url: For providers that connect to the lattice's bus themselves.
+        backoff: For failed links.
+
+    Attributes:
+        instance: The instance.
+        provider: The provider.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        served_by: Provider,
+        *,
+        provider_id: str = "provider",
+        config: Mapping[str, str] | None = None,
+        nats_url: str = "",
+        backoff: Backoff = RETRY_SOON,
+    ) -> None:
+        self.bus = bus
+        self.provider = served_by
+        self.instance = ProviderInstance(
+            served_by, bus,
+            provider_id=provider_id, config=config, nats_url=nats_url, backoff=backoff,
+        )  # fmt: skip
+        self._links = LinkStore(bus)
+        self._configs = ConfigStore(bus)
+        self._calls: list[OutgoingCalls] = []
+        self._numbers = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        await self.instance.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for calls in self._calls:
+            await calls.close()
+        await self.instance.close()
+
+    async def put(
+        self,
+        *,
+        source: str = "app",
+        name: str = DEFAULT_LINK,
+        config: Mapping[str, str] | None = None,
+        namespace: str = "",
+        package: str = "",
+        interfaces: tuple[str, ...] = (),
+    ) -> Link:
+        """Puts a link to the provider, without waiting for it.
+
+        Args:
+            source: Who calls.
+            name: The link's name.
+            config: Its target config.
+            namespace: Of the interfaces; those that the provider serves by default.
+            package: Likewise.
+            interfaces: Likewise, all of the package.
+        """
+        served = sorted({key[:3] for key in self.provider.operations})
+        namespace, package = namespace or served[0][0], package or served[0][1]
+        names = interfaces or tuple(each[2] for each in served if each[:2] == (namespace, package))
+        configs: tuple[str, ...] = ()
+        if config is not None:
+            configs = (f"{self.instance.id}-{source}-{name}",)
+            await self._configs.put(configs[0], config)
+        spec = LinkSpec(
+            source_id=source, target=self.instance.id, name=name,
+            wit_namespace=namespace, wit_package=package, interfaces=names, target_config=configs,
+        )  # fmt: skip
+        return await self._links.put(spec)
+
+    async def settled(self, link: Link) -> HeldLink:
+        """Waits until a link is active, failed or purged, at the revision that was put."""
+        async with asyncio.timeout(SETTLED_S):
+            return await self.instance.settled(link.key, link.revision)
+
+    async def link(self, **options: Any) -> Linked:
+        """Puts a link (see `put`), waits until it is active, and returns what calls by it.
+
+        Raises:
+            LinkFailed: It failed; with the provider's reason.
+        """
+        link = await self.put(**options)
+        held = await self.settled(link)
+        if held.state != "active":
+            raise LinkFailed(f"link {link.key} is {held.state}: {held.error}")
+        return self.by(link)
+
+    def by(self, link: Link) -> Linked:
+        """What calls by a link, as its source."""
+        calls = OutgoingCalls(self.bus, link.source_id)
+        self._calls.append(calls)
+        return Linked(calls, link)
+
+    async def delete(self, link: Link) -> None:
+        """Deletes a link."""
+        await self._links.delete(link.source_id, link.wit_namespace, link.wit_package, link.name)
+
+    async def current(self, link: Link) -> Link:
+        """A link as it stands in KV now.
+
+        Raises:
+            NotFound: It is gone.
+        """
+        found = await self._links.get(link.key)
+        if found is None:
+            raise NotFound(f"there is no link {link.key}")
+        return found
+
+    async def configure(self, link: Link, config: Mapping[str, str]) -> None:
+        """Changes the named config of a link that was put with one. The link is not put again by hand."""
+        await self._configs.put(link.target_config[0], config)
+
+
+class Linked:
+    """Calls by one link, over the bus and through the codec, as a component's host does.
+
+    Attributes:
+        link: The link.
+    """
+
+    def __init__(self, calls: OutgoingCalls, link: Link) -> None:
+        self.link = link
+        self._calls = calls
+
+    async def call(self, interface: str, function: str, *args: Any, timeout_ms: int = 10_000) -> Any:
+        """Calls a function; arguments and result in the friendly form of `lath.codec`.
+
+        Raises:
+            OpError: It answered `err`.
+            LathError: The call failed.
+        """
+        seen = provider.Link.of(self.link, self.link.source_id)
+        return await self._calls.call(seen, interface, function, *args, timeout_ms=timeout_ms)
+
+    async def call_version(self, version: str, interface: str, function: str, *args: Any) -> Any:
+        """Like `call`, as a caller that was built against another version of the interface."""
+        seen = provider.Link.of(self.link, self.link.source_id)
+        return await self._calls.call(seen, interface, function, *args, version=version)
