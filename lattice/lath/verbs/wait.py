@@ -32,6 +32,7 @@ ANSWER_MS_MAX: Final = 10_000
 """How long one question to a participant stays open; then it is asked anew, in case the question was lost."""
 RETRY_MS: Final = 50
 """Between questions to a participant that did not take one (leaving, just coming, disconnected)."""
+NO_ANSWER: Final = "no answer"
 _RETRIED: Final = (Unavailable, DeadlineExceeded, ConnectionLost, NotConnected, Overloaded)
 
 
@@ -178,7 +179,7 @@ class AppliedWait:
             try:
                 reply = await self._asker.ask_one("ping", one, request, PingReply, timeout_ms)
             except _RETRIED as e:
-                self._last[one.instance_id] = str(e)
+                self._last[one.instance_id] = NO_ANSWER if isinstance(e, DeadlineExceeded) else str(e)
             except LathError as e:
                 self._fail(e)
                 return
@@ -232,7 +233,7 @@ class AppliedWait:
 
     def _late(self) -> str:
         late = sorted(self._people.keys() - self._applied.keys())
-        told = "; ".join(f"{self._people[i].label}: {self._last.get(i, 'no answer')}" for i in late)
+        told = "; ".join(f"{self._people[i].label}: {self._last.get(i, NO_ANSWER)}" for i in late)
         return f"link {self._link.key} was not applied within {self._timeout_ms} ms by {told}"
 
     def _report(self) -> LinkReport:
