@@ -161,6 +161,13 @@ def call_instance_pattern(lattice: str, target: str, instance: str) -> str:
     return call_instance(lattice, target, instance, ">")
 
 
+def call_patterns_of(lattice: str, target: str = "") -> tuple[str, str]:
+    """What sees every call to `target`, or to anybody, however it is addressed. For operators."""
+    name = check_name(lattice, "lattice")
+    token = check_name(target, "target") if target else "*"
+    return f"lath.rpc.{name}.{token}.>", f"lath.rpci.{name}.{token}.*.>"
+
+
 def parse_call(subject: str) -> CallSubject:
     """Takes a call's subject apart.
 
@@ -263,3 +270,48 @@ def parse_micro(subject: str) -> tuple[MicroVerb, str, str]:
                 name, service_id = [*names, "", ""][:2]
                 return known, name, service_id
     raise InvalidArgument(f"{subject[:200]!r} is not the subject of a micro request")
+
+
+# --- patterns for permissions -----------------------------------------------------------------------
+
+
+def lattice_pattern(lattice: str) -> str:
+    """Every subject of lath's own in a lattice: calls, link verbs, events."""
+    return f"lath.*.{check_name(lattice, 'lattice')}.>"
+
+
+def calls_of_source_patterns(lattice: str, source: str) -> tuple[str, str]:
+    """Every call that `source` can make: to a queue group, and to an instance."""
+    name, caller = check_name(lattice, "lattice"), check_name(source, "source")
+    return f"lath.rpc.{name}.*.{caller}.>", f"lath.rpci.{name}.*.*.{caller}.>"
+
+
+def calls_to_target_patterns(lattice: str, target: str) -> tuple[str, str]:
+    """Every call to `target`: through its queue group, and to any of its instances."""
+    name, callee = check_name(lattice, "lattice"), check_name(target, "target")
+    return f"lath.rpc.{name}.{callee}.>", f"lath.rpci.{name}.{callee}.>"
+
+
+def link_events_of_participant_pattern(lattice: str, participant: str) -> str:
+    """What a participant may say of its links."""
+    return f"lath.evt.{check_name(lattice, 'lattice')}.link.{check_name(participant, 'participant')}.>"
+
+
+def presence_of_target_pattern(lattice: str, target: str) -> str:
+    """The presence of every instance of a target."""
+    return key_subject("presence", lattice, f"{check_name(target, 'target')}.*")
+
+
+def object_store_patterns(store: str) -> tuple[str, str]:
+    """The chunks and the descriptions of an object store."""
+    return f"$O.{store}.C.>", f"$O.{store}.M.>"
+
+
+def object_store_stream(store: str) -> str:
+    """The stream behind an object store."""
+    return f"OBJ_{store}"
+
+
+def inbox_prefix(participant: str) -> str:
+    """Where a participant with credentials of its own gets its replies; nobody else may listen there."""
+    return f"_INBOX_{check_name(participant, 'participant')}"
