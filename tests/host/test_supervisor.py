@@ -24,7 +24,8 @@ sys.stderr.write('{"event": "served", "level": "info"}\\n'); sys.stderr.flush()
 sys.stdin.read()
 """
 STUBBORN = (
-    "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); sys.stdin.readline(); sys.stdin.read()"
+    "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); sys.stdin.readline();"
+    " sys.stdin.read()"
 )
 
 

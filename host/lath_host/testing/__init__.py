@@ -39,7 +39,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 @async_fixture
 async def hosts(nats_server: Server, lattice: str, engine: Engine) -> AsyncIterator[HostFactory]:
-    """Makes hosts, by count and options: `await hosts(2, labels={"zone": "a"})`; all stop after the test."""
+    """What makes hosts, by a count and options of `HostOptions`; all of them stop after the test."""
     running: list[Host] = []
 
     async def make(count: int = 1, **options: Any) -> list[Host]:

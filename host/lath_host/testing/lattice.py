@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from lath import subjects
 from lath.bus import Bus
 from lath.codec import pack, unpack
+from lath.errors import LathError
 from lath.links import LinkStore
 from lath.model import CloudEvent, CtlReply, Link, LinkSpec, parse
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
@@ -73,10 +74,26 @@ class InProcessLattice:
 
     async def ask(self, *tokens: str, **fields: Any) -> CtlReply:
         """Asks the control interface: `await lattice.ask("host", "get", host.id)`."""
+        return await self.ask_raw(json.dumps(fields).encode() if fields else b"", *tokens)
+
+    async def ask_raw(self, body: bytes, *tokens: str) -> CtlReply:
+        """Like `ask`, with a body of any bytes."""
         subject = subjects.ctl(self.bus.lattice, *tokens)
-        data = json.dumps(fields).encode() if fields else b""
-        reply = await self.bus.request(subject, data, timeout_ms=ASK_TIMEOUT_MS)
+        reply = await self.bus.request(subject, body, timeout_ms=ASK_TIMEOUT_MS)
         return parse(CtlReply, reply.data, "reply")
+
+    async def ask_all(self, *tokens: str, count: int, **fields: Any) -> list[CtlReply]:
+        """Asks what several hosts answer; waits for `count` replies."""
+        replies: asyncio.Queue[Msg] = asyncio.Queue()
+        inbox = self.bus.new_inbox()
+        subscription = await self.bus.subscribe(inbox, replies.put)
+        try:
+            data = json.dumps(fields).encode() if fields else b""
+            await self.bus.publish(subjects.ctl(self.bus.lattice, *tokens), data, reply=inbox)
+            async with asyncio.timeout(ASK_TIMEOUT_MS / 1000):
+                return [parse(CtlReply, (await replies.get()).data, "reply") for _ in range(count)]
+        finally:
+            await subscription.close()
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[Events]:
@@ -166,6 +183,14 @@ class InProcessLattice:
             interface_version=name.version,
         )
         return unpack(reply)
+
+    async def failure(self, *args: Any, **options: Any) -> LathError:
+        """The error that a call ends with; see `call`."""
+        try:
+            result = await self.call(*args, **options)
+        except LathError as e:
+            return e
+        raise AssertionError(f"the call was expected to fail and returned {result!r}")
 
 
 class Events:
