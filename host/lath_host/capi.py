@@ -20,7 +20,6 @@ from ctypes import (
     c_int,
     c_int64,
     c_size_t,
-    c_ssize_t,
     c_uint32,
     c_uint64,
     c_void_p,
@@ -62,11 +61,8 @@ ImportCallback: Final = ctypes.CFUNCTYPE(
 """(data, context, type, args, args_len, results, results_len, error_out, continuation_out)"""
 Continuation: Final = ctypes.CFUNCTYPE(c_bool, c_void_p)
 """(env) -> whether the results have been written"""
-Finalizer: Final = ctypes.CFUNCTYPE(None, c_void_p)
 Destructor: Final = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_uint32)
 """(data, context, rep) -> error or 0"""
-OutputCallback: Final = ctypes.CFUNCTYPE(c_ssize_t, c_void_p, c_void_p, c_size_t)
-"""(data, bytes, length) -> how many were taken, or a negative errno"""
 
 # Futures.
 call_future_poll: Final = _releasing("wasmtime_call_future_poll", c_bool, c_void_p)
@@ -93,12 +89,6 @@ engine_increment_epoch: Final = _holding("wasmtime_engine_increment_epoch", None
 
 # WASI of a store.
 wasi_config_new: Final = _holding("wasi_config_new", c_void_p)
-wasi_config_set_stdout_custom: Final = _holding(
-    "wasi_config_set_stdout_custom", None, c_void_p, c_void_p, c_void_p, c_void_p
-)
-wasi_config_set_stderr_custom: Final = _holding(
-    "wasi_config_set_stderr_custom", None, c_void_p, c_void_p, c_void_p, c_void_p
-)
 
 # Linkers.
 linker_new: Final = _holding("wasmtime_component_linker_new", c_void_p, c_void_p)
@@ -145,7 +135,6 @@ resource_type_delete: Final = _holding("wasmtime_component_resource_type_delete"
 resource_any_to_host: Final = _holding(
     "wasmtime_component_resource_any_to_host", c_void_p, c_void_p, c_void_p, c_void_p
 )
-resource_any_drop: Final = _releasing("wasmtime_component_resource_any_drop", c_void_p, c_void_p, c_void_p)
 resource_any_delete: Final = _holding("wasmtime_component_resource_any_delete", None, c_void_p)
 resource_host_new: Final = _holding(
     "wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32

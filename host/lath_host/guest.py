@@ -28,6 +28,7 @@ from lath_host import capi
 from lath_host.linkage import CallContext, ImportHandler, Linkage, PendingImport
 from lath_host.values import Arena, Lift, LowerParams
 from lath_host.values.arena import BYTES_AT
+from lath_host.wasi.output import Lines
 
 if TYPE_CHECKING:
     from lath_host.engine import Engine
@@ -119,7 +120,7 @@ class Guest:
         self._polling: asyncio.Future[bool] | None = None
         self._on_gone: Callable[[], None] | None = None
         self._discarded = False
-        self._last_stderr: Callable[[], str] = str
+        self._outputs: dict[str, Lines] = {}
         self._instance = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_instance_t
         self._error = capi.Slot()
         self._error_at = ctypes.addressof(self._error)
@@ -138,8 +139,6 @@ class Guest:
         capi.store_limiter(self._store, memory, _UNLIMITED, _UNLIMITED, _UNLIMITED, _UNLIMITED)
         capi.context_yield_on_epoch(self.context, INLINE_TICKS)
         wasi = capi.wasi_config_new()
-        if settings.linkage.output is not None:
-            self._last_stderr = settings.linkage.output.attach(wasi)
         capi.check(capi.context_set_wasi(self.context, wasi))
         if settings.fuel_max is not None:
             capi.check(capi.context_set_fuel(self.context, _START_FUEL))
@@ -179,6 +178,8 @@ class Guest:
         if self._error.value:
             capi.take_error(self._error.value)
         capi.val_delete(self._result_at)
+        for lines in self._outputs.values():
+            lines.end()
         if self._arena is not None:
             self._arena.forget()
             self._arena = None
@@ -341,21 +342,36 @@ class Guest:
         return slot.value or 0
 
     def lift_handle(self, handle: Handle, resource_any: int) -> bytes:
-        if self._settings.linkage.resource_id(handle) is None:
-            # wasmtime's own (a stream, say): nothing can be read from it, but a borrow has to be given back
-            capi.check(capi.resource_any_drop(self.context, resource_any))
-            return b""
-        slot = capi.Slot()
-        # ends a borrow; an own belongs to the host from here on
-        capi.check(capi.resource_any_to_host(self.context, resource_any, ctypes.addressof(slot)))
-        rep = capi.resource_host_rep(slot.value)
-        capi.resource_host_delete(slot.value)
+        rep = self._take(resource_any)
         return self.handles.pop(rep) if handle.mode == "own" else self.handles[rep]
 
+    def _take(self, resource_any: int) -> int:
+        """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
+        slot = capi.Slot()
+        capi.check(capi.resource_any_to_host(self.context, resource_any, ctypes.addressof(slot)))
+        rep: int = capi.resource_host_rep(slot.value)
+        capi.resource_host_delete(slot.value)
+        return rep
+
     def drop_handle(self, resource_any: int) -> None:
-        capi.check(capi.resource_any_drop(self.context, resource_any))
+        # an asynchronous store refuses `resource_any_drop`; taking the handle over ends it as well
+        self.handles.pop(self._take(resource_any), None)
 
     # -- rest ----------------------------------------------------------------------------------------------
+
+    def print(self, stream: str, data: bytes) -> None:
+        """Takes what the guest writes (wasi.Printer)."""
+        lines = self._outputs.get(stream)
+        if lines is None:
+            lines = self._outputs[stream] = Lines(stream, self._settings.linkage.log)
+        lines.write(data)
+
+    def _last_complaint(self) -> str:
+        lines = self._outputs.get("stderr")
+        if lines is None:
+            return ""
+        lines.end()
+        return lines.last
 
     def _function(self, export: ExportPlan) -> Any:
         function = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_func_t
@@ -375,7 +391,7 @@ class Guest:
         memory = self._settings.memory_bytes_max
         if "all fuel consumed" in text:
             return LimitExceeded(f"the guest used up its fuel (fuel_max {self._settings.fuel_max})")
-        if "exceeds memory limits" in text or "memory allocation of" in self._last_stderr():
+        if "exceeds memory limits" in text or "memory allocation of" in self._last_complaint():
             return LimitExceeded(f"the guest needs more memory than it may have (memory_bytes_max {memory})")
         return Trap(_reason(text))
 

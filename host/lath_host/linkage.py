@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import InvalidArgument, LathError
-from lath.names import DEFAULT_LINK, InterfaceName
+from lath.names import DEFAULT_LINK
 from lath.wit.types import Func, Handle, Interface, Primitive, ResultOf, Variant
 from lath_host import capi
 from lath_host.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
 from lath_host.values.arena import BYTES_AT
-from lath_host.wasi import clocks, native_interface
-from lath_host.wasi.output import GuestOutput, Log
+from lath_host.wasi import Immediate, Waiting, native_interface
+from lath_host.wasi.answers import answer_for, is_ours
+from lath_host.wasi.output import Log, OnLoop
 
 if TYPE_CHECKING:
     from lath_host.engine import CompiledComponent
@@ -67,8 +68,8 @@ class ImportPlan:
     lift_params: Callable[[int, Any], list[Any]]
     lower_result: Lower | None
     lowers_handles: bool
-    immediate: clocks.Immediate | None
-    waiting: clocks.Waiting | None
+    immediate: Immediate | None
+    waiting: Waiting | None
 
     def failure(self, error: LathError) -> Any:
         """The wire value that tells the guest of `error`; None where its type has no place for it."""
@@ -152,7 +153,7 @@ class Linkage:
     def __init__(self, engine: int, compiled: CompiledComponent, log: Log | None) -> None:
         self.guests: dict[int, Guest] = {}
         """By the address of the store's context, which is all that a callback is told."""
-        self.output = GuestOutput(log) if log else None
+        self.log = OnLoop(log) if log else None
         self._resource_ids: dict[tuple[str, str], int] = {}
         self._kept: list[Any] = []
         self._empty: asyncio.Future[None] | None = None
@@ -224,17 +225,13 @@ class Linkage:
             capi.linker_instance_delete(root)
 
     def _define_native(self, root: int, native: str, interface: Interface) -> None:
-        unversioned = InterfaceName.parse(native).unversioned
         instance = self._instance(root, native)
         try:
-            if (
-                unversioned == clocks.POLL
-                and _resource_key(native, clocks.POLLABLE) not in self._resource_ids
-            ):
-                self._define_resource(instance, native, clocks.POLLABLE)
+            for resource in interface.resources if is_ours(native) else ():
+                if _resource_key(native, resource) not in self._resource_ids:  # under another version already
+                    self._define_resource(instance, native, resource)
             for function, func in interface.functions.items():
-                immediate = clocks.immediate_for(unversioned, function, func)
-                waiting = clocks.waiting_for(unversioned, function)
+                immediate, waiting = answer_for(native, function, func)
                 if immediate or waiting:
                     plan = _plan(native, interface, function, func, immediate=immediate, waiting=waiting)
                     self._define_func(instance, plan)
@@ -292,7 +289,7 @@ class Linkage:
                 guest = guests[context]
                 guest.pending = pending = PendingImport(plan, lift(args, guest), results)
                 if immediate is not None:
-                    pending.answer(immediate(pending.params))
+                    pending.answer(immediate(guest, pending.params))
                 memmove(continuation_out, pack(continuation, context, 0), size)
             except BaseException as error:
                 _refuse(guests.get(context), error, error_out)
@@ -339,8 +336,8 @@ def _plan(
     function: str,
     func: Func,
     *,
-    immediate: clocks.Immediate | None = None,
-    waiting: clocks.Waiting | None = None,
+    immediate: Immediate | None = None,
+    waiting: Waiting | None = None,
 ) -> ImportPlan:
     return ImportPlan(
         Import(name, interface, function, func, interface.label or DEFAULT_LINK),

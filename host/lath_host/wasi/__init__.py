@@ -1,13 +1,21 @@
-"""WASI for guests: native where wasmtime's own serves well, Python where it must be controlled.
+"""WASI 0.2 for guests: native where it computes, Python where it waits, prints or reaches out.
 
-Native (wasmtime's, asynchronous): io streams, wall clock, random, cli, filesystem, sockets; without any
-directory, network, environment or argument. `clocks` defines waiting from Python, `output` carries what a
-guest prints.
+Native, wasmtime's own: random, wall clock, the monotonic clock's resolution, environment (empty), arguments
+(none), exit, terminals (none). From Python: `clocks` (time and pollables), `streams` (what a guest prints),
+`denied` (no directory, no network).
+
+Why not all of it native: behind the C API wasmtime's timers abort the process (they want a Tokio runtime
+around the poll, and there is none: "there is no reactor running"), and a custom stdout is written by a
+Tokio thread, which the guest can only be polled for, and which calls into Python while the interpreter
+ends. Native and Python pollables do not mix (one type each), and whatever mentions a pollable or a stream
+has to come along. What is won: a sleeping guest waits on the event loop's timers, to the point, and nothing
+is polled for.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
 
 from lath.errors import InvalidArgument
 from lath.names import InterfaceName
@@ -17,8 +25,21 @@ NATIVE_VERSION: Final = "0.2.12"
 _NATIVE_PACKAGES: Final = frozenset({"io", "clocks", "random", "cli", "filesystem", "sockets"})
 
 
+class Printer(Protocol):
+    """The guest, as far as WASI needs it."""
+
+    def print(self, stream: str, data: bytes) -> None:
+        """Takes what the guest writes to `stdout` or `stderr`."""
+
+
+Immediate = Callable[[Printer, list[Any]], Any]
+"""Answers an import at once: (guest, wire values) -> wire value."""
+Waiting = Callable[[list[Any]], Awaitable[Any]]
+"""Answers an import once it may: (wire values) -> wire value."""
+
+
 def native_interface(name: str) -> str | None:
-    """Under which name wasmtime defines an interface natively; None when it does not.
+    """Under which name wasmtime defines an interface; None when it does not.
 
     Args:
         name: As it stands in a component: `wasi:io/poll@0.2.3`.
