@@ -39,8 +39,6 @@ from lath.rpc.pending import Pending
 from lath.rpc.routes import Route, RouteCache
 from lath.rpc.sink import may_answer, sink
 from lath.subjects import HEADER_BULK, HEADER_CALL, HEADER_TRACEPARENT, HEADER_TRACESTATE
-from lath.telemetry import TraceContext
-from lath.telemetry.context import _current as _trace
 
 if TYPE_CHECKING:
     from lath.bus import Bus
@@ -214,7 +212,7 @@ class Caller:
         call_id = f"{self._id_prefix}{next(self._numbers):x}"
         ms_left = int((deadline - self._loop.time()) * 1000) + 1
         headers = {HEADER_CALL: f"{ms_left},{call_id},{routing}"}
-        trace: TraceContext | None = _trace.get()
+        trace = telemetry.current()
         if trace is not None:
             headers[HEADER_TRACEPARENT] = trace.traceparent
             if trace.tracestate:

@@ -227,3 +227,37 @@ async def test_allow_responses_is_all_that_large_payloads_need(tmp_path: Path, l
         Caller(caller_bus, None, "app") as caller,
     ):
         assert await caller.call("blob", TAIL, payload, linked=True) == payload
+
+
+async def test_a_server_restart_amid_large_calls_fails_them_at_once_and_the_next_one_works(
+    nats_server: Server, lattice: str
+) -> None:
+    began = asyncio.Event()
+
+    async def wait_then_echo(call: IncomingCall) -> bytes:
+        if not began.is_set():
+            began.set()
+            await asyncio.Event().wait()
+        return call.payload
+
+    payload = os.urandom(2 * MIB)
+    async with (
+        await Bus.connect(nats_server.url, lattice=lattice, name="s") as server_bus,
+        await Bus.connect(nats_server.url, lattice=lattice, name="c") as caller_bus,
+        CallServer(server_bus, "blob", "i1", wait_then_echo),
+        Caller(caller_bus, None, "app") as caller,
+    ):
+        call = asyncio.create_task(caller.call("blob", TAIL, payload, timeout_ms=60_000, linked=True))
+        async with asyncio.timeout(10):
+            await began.wait()
+            await nats_server.stop()
+            with pytest.raises(errors.ConnectionLost):
+                await call
+        await nats_server.restart()
+        bulk_clients = [await caller_bus.bulk(), await server_bus.bulk()]
+        await eventually(lambda: caller_bus.connected and server_bus.connected)
+        await eventually(lambda: all(client.is_connected for client in bulk_clients))
+        for bus in (server_bus, caller_bus):
+            await bus.flush()
+        assert await caller.call("blob", TAIL, payload, timeout_ms=10_000, linked=True) == payload
+        await idle(caller_bus, server_bus)
