@@ -1,0 +1,221 @@
+"""The control interface: placing, scaling, updating and stopping components."""
+
+from __future__ import annotations
+
+import asyncio
+
+import guests
+
+from lath.model import ComponentDescription
+from lath.testing import eventually
+from lath.wit import types_json
+from lath_host.testing import InProcessLattice
+
+ECHO = "test:words/echo@1.0.0"
+FRONT = "test:words/front@1.0.0"
+
+
+def described(lattice: InProcessLattice) -> list[ComponentDescription]:
+    return list(lattice.hosts[0].inventory().components)
+
+
+async def test_a_placed_component_stands_in_the_inventory_and_in_presence(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    event = await lattice.start_component(
+        "echo", guests.echo(), count=3, annotations={"app": "x"}, component_limits={"timeout_ms": 1234}
+    )
+    host = lattice.hosts[0]
+    assert event.name == "component_scaled"
+    assert event.data == {
+        "component_id": "echo", "host_id": host.id, "max_instances": 3, "annotations": {"app": "x"},
+        "image_ref": lattice.file("echo", guests.echo()).as_uri(),
+    }  # fmt: skip
+    reply = await lattice.ask("host", "get", host.id)
+    (told,) = reply.response["components"]
+    assert told["id"] == "echo" and told["max_instances"] == 3 and told["annotations"] == {"app": "x"}
+    assert told["limits"]["timeout_ms"] == 1234 and told["revision"] == 0
+    assert told["exports"] == [ECHO] and len(told["digest"]) == 64
+    (present,) = await eventually(lambda: lattice.presence.instances("echo"))
+    assert (present.kind, present.host_id, present.interfaces) == ("component", host.id, (ECHO,))
+    assert present.instance_id == told["instance_id"]
+
+
+async def test_scaling_to_nothing_stops_the_component(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    event = await lattice.start_component("echo", guests.echo(), count=0)
+    assert event.name == "component_scaled" and event.data["max_instances"] == 0
+    assert described(lattice) == []
+    await eventually(lambda: lattice.presence.instances("echo") == ())
+    assert (await lattice.failure("echo", ECHO, "say", "x")).kind == "not_found"
+
+
+async def test_scaling_to_what_already_runs_changes_nothing_and_tells_of_it(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    (before,) = described(lattice)
+    event = await lattice.start_component("echo", guests.echo())
+    assert event.name == "component_scaled"
+    assert described(lattice) == [before]
+    await lattice.start_component("echo", guests.echo(), count=2)
+    (after,) = described(lattice)
+    assert (after.instance_id, after.max_instances) == (before.instance_id, 2)
+
+
+async def test_concurrent_scales_of_one_component_leave_what_was_asked_last(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    await asyncio.gather(
+        *(lattice.start_component("echo", guests.echo(), count=count) for count in range(1, 20))
+    )
+    async with lattice.events() as events:
+        await lattice.start_component("echo", guests.echo(), count=20)
+        await events.wait("component_scaled", max_instances=20)
+    (told,) = described(lattice)
+    assert told.max_instances == 20
+    await eventually(lambda: len(lattice.presence.instances("echo")) == 1)
+
+
+async def test_another_reference_needs_allow_update(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo(tag="1:"))
+    host = lattice.hosts[0].id
+    ref = lattice.file("echo2", guests.echo(tag="2:")).as_uri()
+    fields = {"component_ref": ref, "component_id": "echo", "count": 10, "host_id": host}
+    reply = await lattice.ask("component", "scale", host, **fields)
+    assert not reply.success and "allow_update" in reply.message
+    assert await lattice.call("echo", ECHO, "say", "x") == "1:x"
+    async with lattice.events() as events:
+        assert (await lattice.ask("component", "scale", host, allow_update=True, **fields)).success
+        await events.wait("component_scaled", image_ref=ref)
+    assert await lattice.call("echo", ECHO, "say", "x") == "2:x"
+
+
+async def test_an_update_replaces_the_code_and_loses_no_call(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo(tag="1:"))
+    host = lattice.hosts[0].id
+    ref = lattice.file("echo2", guests.echo(tag="2:")).as_uri()
+    answers: list[str] = []
+    done = asyncio.Event()
+
+    async def keep_calling() -> None:
+        while not done.is_set():
+            answers.append(await lattice.call("echo", ECHO, "say", "x"))
+
+    async with lattice.events() as events, asyncio.TaskGroup() as callers:
+        for _ in range(8):
+            callers.create_task(keep_calling())
+        await eventually(lambda: "1:x" in answers)
+        reply = await lattice.ask(
+            "component", "update", host, component_id="echo", new_component_ref=ref, host_id=host
+        )
+        assert reply.success
+        await events.wait("component_scaled", image_ref=ref)
+        seen = len(answers)
+        await eventually(lambda: len(answers) > seen + 20)
+        done.set()
+    assert set(answers) == {"1:x", "2:x"} and answers[-1] == "2:x"
+    (told,) = described(lattice)
+    assert (told.revision, told.image_ref) == (1, ref)
+
+
+async def test_an_update_of_what_does_not_run_is_refused(lattice_in_process: InProcessLattice) -> None:
+    host = lattice_in_process.hosts[0].id
+    reply = await lattice_in_process.ask(
+        "component", "update", host, component_id="echo", new_component_ref="file:///x.wasm", host_id=host
+    )
+    assert not reply.success and reply.message.startswith("not_found: ")
+
+
+async def test_what_cannot_start_is_accepted_and_then_told_as_failed(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    """An acknowledgement means accepted; the outcome is an event."""
+    lattice = lattice_in_process
+    event = await lattice.start_component("bad", "(component (nonsense))")
+    assert event.name == "component_scale_failed" and "invalid_argument" in event.data["error"]
+    host = lattice.hosts[0].id
+    async with lattice.events() as events:
+        fields = {"component_id": "gone", "component_ref": "file:///nowhere/x.wasm"}
+        reply = await lattice.ask("component", "scale", host, count=1, host_id=host, **fields)
+        assert reply.success
+        event = await events.wait("component_scale_failed", component_id="gone")
+        assert "/nowhere/x.wasm" in event.data["error"]
+    assert described(lattice) == []
+
+
+async def test_an_auction_is_answered_by_hosts_that_match_and_do_not_run_it(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    matching, _other = await lattice.add_hosts(1, labels={"zone": "a"}), await lattice.add_hosts(1)
+    fields = {"component_ref": "file:///x.wasm", "component_id": "echo", "constraints": {"zone": "a"}}
+    (bid,) = await lattice.ask_all("component", "auction", count=1, **fields)
+    assert bid.response == {**fields, "host_id": matching[0].id}
+    await lattice.start_component("echo", guests.echo(), host=matching[0])
+    everybody = {"component_ref": "file:///x.wasm", "component_id": "echo"}
+    bids = await lattice.ask_all("component", "auction", count=2, **everybody)
+    assert matching[0].id not in {bid.response["host_id"] for bid in bids}
+
+
+async def test_a_component_describes_its_world_with_types(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("front", guests.relay())
+    host = lattice.hosts[0].id
+    reply = await lattice.ask("component", "describe", host, component_id="front")
+    world = types_json.from_json(reply.response)
+    assert world == lattice.hosts[0].services.components.get("front").compiled.world
+    assert described(lattice)[0].imports == (f"{ECHO} (default)",)
+    missing = await lattice.ask("component", "describe", host, component_id="nope")
+    assert not missing.success and "nope" in missing.message
+
+
+async def test_past_max_instances_and_queue_a_call_is_refused_at_once_and_room_comes_back(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    """Weakness 12: past max instances, later requests wedged, and permits leaked on time-out."""
+    lattice = lattice_in_process
+    limits = {"queue_max": 0, "warm_instances": 0}
+    await lattice.start_component("echo", guests.echo(), count=2, component_limits=limits)
+
+    async def stats() -> tuple[int, int]:
+        told = described(lattice)[0].stats or {}
+        return told["running"], told["queued"]
+
+    for _ in range(3):
+        looping = [
+            asyncio.create_task(lattice.failure("echo", ECHO, "loop", "", timeout_ms=700)) for _ in range(2)
+        ]
+        await eventually(lambda: (described(lattice)[0].stats or {})["running"] == 2)
+        assert (await lattice.failure("echo", ECHO, "say", "x")).kind == "overloaded"
+        errors = await asyncio.gather(*looping)
+        assert {error.kind for error in errors} == {"deadline_exceeded"}
+        await eventually(lambda: (described(lattice)[0].stats or {})["running"] == 0)
+    assert await lattice.call("echo", ECHO, "say", "x") == "x"
+
+
+async def test_a_guest_that_loops_eats_memory_or_traps_costs_only_its_own_call(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    """Must hold 14: a hundred calls to another component complete while the first still loops."""
+    lattice = lattice_in_process
+    limits = {"memory_bytes_max": 8 * 1024 * 1024}
+    await lattice.start_component("wild", guests.echo(), component_limits=limits)
+    await lattice.start_component("tame", guests.echo(tag="t:"))
+    looping = asyncio.create_task(lattice.failure("wild", ECHO, "loop", "", timeout_ms=60_000))
+    await eventually(lambda: described(lattice)[1].stats["running"] == 1)  # type: ignore[index]
+    answers = await asyncio.gather(*(lattice.call("tame", ECHO, "say", str(i)) for i in range(100)))
+    assert answers == [f"t:{i}" for i in range(100)]
+    assert not looping.done()
+    assert (await lattice.failure("wild", ECHO, "trap", "")).kind == "trap"
+    assert (await lattice.failure("wild", ECHO, "grow", "")).kind in ("trap", "limit_exceeded")
+    assert await lattice.call("wild", ECHO, "say", "still here") == "still here"
+    assert not looping.done()
+    looping.cancel()
+    await asyncio.wait([looping])
