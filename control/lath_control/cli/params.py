@@ -1,0 +1,177 @@
+"""Parameters that several commands take, and how their text is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final
+
+import typer
+
+from lath.errors import InvalidArgument
+from lath.model import ComponentLimits, LinkSelector, parse
+from lath.names import check_name, check_wit_id, shown
+from lath_control.cli import completion
+
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?\Z")
+_MILLISECONDS: Final = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0}
+_SIZE: Final = re.compile(r"([0-9]+)([KMG]i?)?B?\Z")
+_BYTES: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def duration_ms(text: str) -> int:
+    """Reads `500ms`, `10s`, `2m`, `1h`; a bare number is seconds.
+
+    Raises:
+        InvalidArgument: Anything else, and 0.
+    """
+    match = _DURATION.match(text)
+    milliseconds = round(float(match[1]) * _MILLISECONDS[match[2] or "s"]) if match else 0
+    if milliseconds < 1:
+        raise InvalidArgument(f"duration {shown(text)} is not valid: write 500ms, 10s or 2m")
+    return milliseconds
+
+
+def size_bytes(text: str) -> int:
+    """Reads `64MiB`, `1GB`, `1000`.
+
+    Raises:
+        InvalidArgument: Anything else.
+    """
+    match = _SIZE.match(text)
+    if not match:
+        raise InvalidArgument(f"size {shown(text)} is not valid: write 64MiB or a number of bytes")
+    return int(match[1]) * _BYTES[match[2] or ""]
+
+
+def pairs(texts: Iterable[str], what: str) -> dict[str, str]:
+    """Reads `KEY=VALUE` texts; a later key wins.
+
+    Raises:
+        InvalidArgument: One has no `=` or no key.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InvalidArgument(f"{what} {shown(text)} is not of the form KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def package(text: str) -> tuple[str, str]:
+    """Reads `wasi:keyvalue`.
+
+    Raises:
+        InvalidArgument: It is not of that form.
+    """
+    namespace, colon, name = text.partition(":")
+    if not colon:
+        raise InvalidArgument(f"package {shown(text)} is not of the form namespace:package")
+    return check_wit_id(namespace, "namespace"), check_wit_id(name, "package")
+
+
+def limits(
+    memory: str | None,
+    timeout: str | None,
+    fuel: int | None,
+    queue: int | None,
+    warm: int | None,
+    reuse: bool,
+) -> ComponentLimits | None:
+    """A component's limits; None where nothing is given."""
+    given: dict[str, Any] = {
+        "memory_bytes_max": size_bytes(memory) if memory else None,
+        "timeout_ms": duration_ms(timeout) if timeout else None,
+        "fuel_max": fuel,
+        "queue_max": queue,
+        "warm_instances": warm,
+        "reuse": True if reuse else None,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    return parse(ComponentLimits, given, "limits") if given else None
+
+
+def selector(
+    source: str | None,
+    target: str | None,
+    package_text: str | None,
+    *,
+    name: str | None,
+    participant: str | None,
+) -> LinkSelector:
+    """Which links a verb is about.
+
+    Raises:
+        InvalidArgument: A name is malformed.
+    """
+    namespace, wit_package = package(package_text) if package_text else (None, None)
+    return LinkSelector(
+        source_id=check_name(source, "source") if source else None,
+        target=check_name(target, "target") if target else None,
+        name=check_name(name, "link name") if name else None,
+        participant=check_name(participant, "participant") if participant else None,
+        wit_namespace=namespace,
+        wit_package=wit_package,
+    )
+
+
+def _argument(help_: str, complete: Callable[..., Any], metavar: str) -> Any:
+    return typer.Argument(help=help_, autocompletion=complete, metavar=metavar, show_default=False)
+
+
+HostArgument = Annotated[str, _argument("A host's id or friendly name.", completion.hosts, "HOST")]
+ComponentArgument = Annotated[str, _argument("A component's id.", completion.components, "COMPONENT")]
+ProviderArgument = Annotated[str, _argument("A provider's id.", completion.providers, "PROVIDER")]
+ConfigArgument = Annotated[str, _argument("A config's name.", completion.configs, "NAME")]
+SourceArgument = Annotated[str, _argument("The id that calls.", completion.participants, "SOURCE")]
+TargetArgument = Annotated[str, _argument("The id that is called.", completion.participants, "TARGET")]
+PackageArgument = Annotated[
+    str, typer.Argument(help="The WIT package.", metavar="NAMESPACE:PACKAGE", show_default=False)
+]
+
+SourceFilter = Annotated[
+    str | None, _argument("Only links of this source.", completion.participants, "[SOURCE]")
+]
+TargetFilter = Annotated[
+    str | None, _argument("Only links to this target.", completion.participants, "[TARGET]")
+]
+PackageFilter = Annotated[
+    str | None,
+    typer.Argument(help="Only of this WIT package.", metavar="[NAMESPACE:PACKAGE]", show_default=False),
+]
+NameFilter = Annotated[str | None, typer.Option("--name", help="Only links of this name.")]
+ParticipantFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--participant", help="Only links with this id at either end.", autocompletion=completion.participants
+    ),
+]
+
+HostOption = Annotated[
+    str | None,
+    typer.Option("--host", help="A host's id or friendly name.", autocompletion=completion.hosts),
+]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="KEY=VALUE", help="Only hosts with this label may bid; may be repeated."),
+]
+ConfigOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config", help="A config for it, by name; may be repeated.", autocompletion=completion.configs
+    ),
+]
+AnnotationOption = Annotated[
+    list[str] | None,
+    typer.Option("--annotation", metavar="KEY=VALUE", help="Kept with it; may be repeated."),
+]
+WaitOption = Annotated[
+    bool,
+    typer.Option("--wait/--no-wait", help="Wait for the outcome, or only until a host has accepted."),
+]
+TimeoutOption = Annotated[
+    str | None, typer.Option("--timeout", metavar="DURATION", help="How long to wait: 500ms, 10s, 2m.")
+]
+WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Show again at every change, until Ctrl-C.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether this is meant.")]

@@ -1,0 +1,131 @@
+"""Calls from a client to a component or provider: types are asked for, so that plain values will do."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lath import subjects, telemetry, wit
+from lath.codec import FuncCodec, pack, unpack
+from lath.codec.jsonform import params_from_json, result_to_json
+from lath.errors import NotFound
+from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName, check_target, shown, versions_compatible
+from lath.telemetry import TraceContext
+from lath.wit.types import Func, Interface
+from lath_control.client.models import CallResult
+
+if TYPE_CHECKING:
+    from lath_control.client import Client
+
+CALL_MS: Final = 10_000
+"""The default time-out of a call, as everywhere in lath."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalledFunction:
+    """A function that was found on a target: what the call needs of it."""
+
+    interface: InterfaceName
+    function: str
+    func: Func
+
+
+class Calls:
+    """`client.call` and `client.call_json` use this; `find` tells the types."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def find(self, target: str, interface: InterfaceName, function: str) -> CalledFunction:
+        """The types of a function that `target` exports.
+
+        Raises:
+            NotFound: The target, interface, version or function does not exist; the message says which, and
+                what there is.
+        """
+        check_target(target, "target")
+        found = await self._interface(target, interface)
+        func = found.functions.get(function)
+        if func is None:
+            known = ", ".join(sorted(found.functions))
+            raise NotFound(f"{found.name} of {target} has no function {shown(function)}; it has: {known}")
+        return CalledFunction(InterfaceName.parse(found.name), function, func)
+
+    async def _interface(self, target: str, asked: InterfaceName) -> Interface:
+        provider = next((p for p in self._client.presence.instances(target) if p.kind == "provider"), None)
+        if provider is not None:
+            return _choose(target, asked, {name: wit.load(name) for name in provider.interfaces})
+        world = await self._client.components.describe(target)
+        return _choose(target, asked, world.exports)
+
+    async def call(
+        self,
+        target: str,
+        interface: InterfaceName,
+        function: str,
+        args: Sequence[Any],
+        *,
+        timeout_ms: int,
+    ) -> Any:
+        found = await self.find(target, interface, function)
+        codec = FuncCodec(found.func)
+        answer = await self._send(target, found, codec.encode_params(args), timeout_ms)
+        return codec.decode_result(answer)
+
+    async def call_json(
+        self,
+        target: str,
+        interface: InterfaceName,
+        function: str,
+        args: Sequence[Any],
+        *,
+        timeout_ms: int,
+    ) -> CallResult:
+        found = await self.find(target, interface, function)
+        payload = pack(params_from_json(found.func, list(args)))
+        trace = telemetry.current() or new_trace()
+        started = time.perf_counter()
+        with telemetry.use(trace):
+            answer = await self._send(target, found, payload, timeout_ms)
+        return CallResult(
+            value=result_to_json(found.func, unpack(answer)),
+            trace_id=trace.trace_id,
+            elapsed_ms=round((time.perf_counter() - started) * 1000, 2),
+        )
+
+    async def _send(self, target: str, found: CalledFunction, payload: bytes, timeout_ms: int) -> bytes:
+        tail = subjects.call_tail(CLIENT_SOURCE, NO_LINK, found.interface, found.function)
+        return await self._client.caller.call(
+            target,
+            tail,
+            payload,
+            timeout_ms=timeout_ms,
+            linked=False,
+            interface_version=found.interface.version,
+        )
+
+
+def new_trace() -> TraceContext:
+    """A new sampled trace, so that a call can be found again by its id, whoever records it."""
+    return TraceContext(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+
+
+def _choose(target: str, asked: InterfaceName, offered: Any) -> Interface:
+    versions = []
+    for name, interface in offered.items():
+        full = interface.name or name
+        if not full or ":" not in full:
+            continue
+        parsed = InterfaceName.parse(full)
+        if parsed.unversioned != asked.unversioned:
+            continue
+        if versions_compatible(asked.version, parsed.version):
+            return interface  # type: ignore[no-any-return]
+        versions.append(str(parsed))
+    if versions:
+        raise NotFound(f"{target} exports {', '.join(versions)}, which does not serve {asked}")
+    known = ", ".join(sorted(name for name in offered if ":" in name)) or "none"
+    raise NotFound(f"{target} exports no interface {asked}; it exports: {known}")
