@@ -209,7 +209,9 @@ class ProviderProcess:
 
 
 def _describe_exit(status: int, last_lines: list[str]) -> str:
-    how = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    if status < 0:
+        return f"ended by signal {-status}"
+    how = f"ended with status {status}"
     said = next((text for line in reversed(last_lines) if (text := _message(line))), "")
     return f"{how}: {said}" if said else how
 
