@@ -41,35 +41,30 @@ class CompileCache:
             settings: Names the settings of `engine`, of which a change makes another file.
             compile_: Compiles it.
         """
-        path = self._directory / f"{digest}-{_WASMTIME_VERSION}-{settings}.cwasm"
-        found = self._load(engine, path)
+        key = f"{digest}-{_WASMTIME_VERSION}-{settings}"
+        found = self._load(engine, key)
         if found is not None:
             return found
         component = compile_()
         # A full or read-only disk costs the next start time, it does not fail this one.
         with contextlib.suppress(OSError):
-            self._store(path, bytes(component.serialize()))
+            self._store(key, bytes(component.serialize()))
         return component
 
-    def _load(self, engine: WasmEngine, path: Path) -> stock.Component | None:
-        try:
-            expected = _sum_path(path).read_text()
-            with path.open("rb") as file:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
-            if actual != expected:
-                return None
-            return stock.Component.deserialize_file(engine, str(path))
-        except (OSError, UnicodeDecodeError, WasmtimeError):
-            return None
+    def _load(self, engine: WasmEngine, key: str) -> stock.Component | None:
+        for path in self._directory.glob(f"{key}.*.cwasm"):
+            with contextlib.suppress(OSError, WasmtimeError), path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == path.suffixes[-2][1:]:
+                    return stock.Component.deserialize_file(engine, str(path))
+        return None
 
-    def _store(self, path: Path, data: bytes) -> None:
+    def _store(self, key: str, data: bytes) -> None:
         self._directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        # the hash stands in the name, so that content and hash are there, or not, in one
+        path = self._directory / f"{key}.{hashlib.sha256(data).hexdigest()}.cwasm"
+        for older in self._directory.glob(f"{key}.*.cwasm"):
+            older.unlink(missing_ok=True)
         _write(path, data)
-        _write(_sum_path(path), hashlib.sha256(data).hexdigest().encode())
-
-
-def _sum_path(path: Path) -> Path:
-    return path.with_suffix(".sha256")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -26,7 +26,7 @@ LIBC: Final = """
   (core module $libc-module
     (memory (export "memory") 2)
     (global $next (mut i32) (i32.const 4096))
-    (func (export "realloc") 
+    (func (export "realloc")
       (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
       (local $at i32)
       (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))

@@ -183,7 +183,8 @@ BUCKETS: Final = f"""
     (export "bucket" (type $bucket (sub resource)))
     (export "open" (func (param "name" string) (result (result (own $bucket) (error string)))))
     (export "close" (func (param "bucket" (own $bucket))))
-    (export "[method]bucket.get" (func (param "self" (borrow $bucket)) (param "key" string) (result string)))))
+    (export "[method]bucket.get"
+      (func (param "self" (borrow $bucket)) (param "key" string) (result string)))))
   (alias export $store "bucket" (type $bucket))
   (import "lath:test/atomics@1.0.0" (instance $atomics
     (alias outer 1 $bucket (type $outer))

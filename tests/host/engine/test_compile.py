@@ -1,0 +1,178 @@
+"""Compiling: what a component says about itself, the cache on disk, and what cannot be run."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+from engine_guests import MISCHIEF, no_imports
+
+from lath.errors import InvalidArgument
+from lath.wit.types import Func, Primitive
+from lath_host.engine import Engine
+from lath_host.limits import Limits
+from lath_host.linkage import CallContext, Import
+from lath_host.pool import InstancePool
+
+CONTEXT = CallContext()
+TINY = b"(component)"
+LABELLED = b"""
+(component
+  (import "other-cache" (implements "lath:test/cache@0.3.0") (instance $cache
+    (export "size" (func (result u32)))))
+  (core func $size (canon lower (func $cache "size")))
+  (core module $guest (import "" "size" (func $size (result i32))) (export "size" (func $size)))
+  (core instance $guest (instantiate $guest (with "" (instance (export "size" (func $size))))))
+  (func (export "size") (result u32) (canon lift (core func $guest "size"))))
+"""
+OWN_RESOURCE = b"""
+(component
+  (type $thing (resource (rep i32)))
+  (export $thing-out "thing" (type $thing))
+  (core func $new (canon resource.new $thing))
+  (core module $guest
+    (import "" "new" (func $new (param i32) (result i32)))
+    (func (export "make") (result i32) (call $new (i32.const 7)))
+    (func (export "seven") (result i32) (i32.const 7)))
+  (core instance $guest (instantiate $guest (with "" (instance (export "new" (func $new))))))
+  (func (export "make") (result (own $thing-out)) (canon lift (core func $guest "make")))
+  (func (export "seven") (result u32) (canon lift (core func $guest "seven"))))
+"""
+
+
+async def test_a_component_says_what_it_imports_and_exports(engine: Engine) -> None:
+    compiled = await engine.compile(MISCHIEF)
+    assert compiled.digest == hashlib.sha256(MISCHIEF).hexdigest()
+    assert compiled.size_bytes == len(MISCHIEF)
+    assert list(compiled.world.imports) == ["lath:test/far@1.0.0"]
+    exported = compiled.world.exports["lath:test/mischief@1.2.0"]
+    assert exported.functions["count"] == Func((), Primitive("u32"))
+
+
+async def test_a_label_chooses_the_link_and_names_what_it_implements(engine: Engine) -> None:
+    seen: list[Import] = []
+
+    async def answer(import_: Import, context: CallContext, params: list[object]) -> int:
+        seen.append(import_)
+        return 5
+
+    compiled = await engine.compile(LABELLED)
+    assert compiled.world.imports["other-cache"].label == "other-cache"
+    async with InstancePool(engine, compiled, Limits(), answer, name="labelled") as pool:
+        assert await pool.call("_", "size", [], context=CONTEXT) == 5
+    (import_,) = seen
+    assert (import_.name, import_.link_name) == ("other-cache", "other-cache")
+    assert import_.interface.name == "lath:test/cache@0.3.0"
+
+
+async def test_the_components_own_resources_are_refused_when_called_and_the_rest_runs(engine: Engine) -> None:
+    compiled = await engine.compile(OWN_RESOURCE)
+    assert "resource of the component's own" in (compiled.unsupported("", "make") or "")
+    assert compiled.unsupported("") is not None
+    assert compiled.unsupported("", "seven") is None
+    async with InstancePool(engine, compiled, Limits(), no_imports, name="things") as pool:
+        assert await pool.call("", "seven", [], context=CONTEXT) == 7
+        with pytest.raises(InvalidArgument, match="make: its signature has a handle"):
+            await pool.call("", "make", [], context=CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (b"nonsense", "not a component"),
+        (b"", "not a component"),
+        (b"\0asm\x0d\0\x01\0cut off", "not a component"),
+        (b"(module)", "not a component"),
+        (b"\xff\xfe", "not a component"),
+    ],
+)
+async def test_what_is_no_component_is_refused_with_the_reason(
+    engine: Engine, source: bytes, reason: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=reason):
+        await engine.compile(source)
+
+
+USES_STREAM = b"""
+(component
+  (import "wasi:io/streams@0.2.0" (instance $streams (export "input-stream" (type (sub resource)))))
+  (alias export $streams "input-stream" (type $stream))
+  (import "lath:test/bodies@1.0.0" (instance
+    (alias outer 1 $stream (type $s)) (export "input-stream" (type $t (eq $s)))
+    (export "send" (func (param "body" (own $t)))))))
+"""
+WORLD_RESOURCE = b'(component (import "thing" (type (sub resource))))'
+MODULE_IMPORT = b'(component (import "code" (core module)))'
+STREAM_IMPORT = (
+    b'(component (import "lath:test/far@1.0.0" (instance (export "f" (func (param "s" (stream u8)))))))'
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (USES_STREAM, r"lath:test/bodies@1\.0\.0 send cannot be linked: it uses input-stream"),
+        (WORLD_RESOURCE, "thing cannot be linked: it is a resource of the world"),
+        (MODULE_IMPORT, "code cannot be linked: it is a component or core module"),
+        (STREAM_IMPORT, "a stream"),
+    ],
+)
+async def test_an_import_that_cannot_be_carried_keeps_a_component_from_starting(
+    engine: Engine, source: bytes, reason: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=reason):
+        InstancePool(engine, await engine.compile(source), Limits(), no_imports, name="x")
+
+
+async def compile_in(cache: Path) -> None:
+    async with Engine(cache_dir=cache, threads=1) as engine:
+        compiled = await engine.compile(MISCHIEF)
+        async with InstancePool(engine, compiled, Limits(), no_imports, name="mischief") as pool:
+            assert await pool.call("lath:test/mischief", "hello", ["x"], context=CONTEXT) == "x"
+
+
+def compiled_file(cache: Path) -> Path:
+    (path,) = cache.glob("*.cwasm")
+    return path
+
+
+async def test_a_compiled_component_is_kept_on_disk_and_used_again(tmp_path: Path) -> None:
+    await compile_in(tmp_path / "cache")
+    path = compiled_file(tmp_path / "cache")
+    before = path.stat().st_mtime_ns
+    await compile_in(tmp_path / "cache")
+    assert path.stat().st_mtime_ns == before
+    assert list((tmp_path / "cache").iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "foreign"])
+async def test_a_damaged_file_is_compiled_anew(tmp_path: Path, damage: str) -> None:
+    await compile_in(tmp_path)
+    path = compiled_file(tmp_path)
+    data = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "changed":
+        path.write_bytes(data[:-100] + bytes(byte ^ 0xFF for byte in data[-100:]))
+    else:
+        foreign = b"another program's file"
+        path.unlink()
+        path = path.with_name(
+            path.name.split(".cwasm")[0][:-64] + hashlib.sha256(foreign).hexdigest() + ".cwasm"
+        )
+        path.write_bytes(foreign)
+    await compile_in(tmp_path)
+    replaced = compiled_file(tmp_path)
+    assert hashlib.sha256(replaced.read_bytes()).hexdigest() in replaced.name
+    assert len(replaced.read_bytes()) == len(data)
+
+
+async def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    await compile_in(tmp_path / "file")
+
+
+async def test_engines_side_by_side_share_a_cache(tmp_path: Path) -> None:
+    await asyncio.gather(*(compile_in(tmp_path) for _ in range(3)))
