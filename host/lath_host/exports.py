@@ -45,7 +45,8 @@ class Exports:
         self._world = world
         self._by_path: dict[str, list[InterfaceName]] = {}
         for interface in world.exports.values():
-            if interface.name != WORLD_LEVEL:
+            # componentize-py also exports an instance by the plain name "exports": no subject can name it.
+            if interface.name != WORLD_LEVEL and ":" in interface.name:
                 parsed = InterfaceName.parse(interface.name)
                 self._by_path.setdefault(parsed.unversioned, []).append(parsed)
         self._found: dict[tuple[str, str, str, str, str], Export] = {}
