@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 from lath import subjects, telemetry
 from lath.bus import Bus, Credentials
 from lath.codec import Wire
-from lath.errors import LathError
+from lath.errors import LathError, Unavailable
 from lath.links import LinkChange, LinkView
 from lath.mirror import Change, Mirror
 from lath.model import HeldLink, LinkSelector, LostParticipant, Presence, Revision
@@ -98,7 +98,13 @@ class ProviderInstance:
         )  # fmt: skip
         self._verbs = VerbServer(bus, self)
         self._dispatch = Dispatch(provider, provider_id, self.table, self._log)
-        self._calls = CallServer(bus, provider_id, self.instance_id, self._dispatch.remote)
+        self._calls = CallServer(
+            bus,
+            provider_id,
+            self.instance_id,
+            self._dispatch.remote,
+            metadata={"kind": "provider", "host": host_id, "name": type(provider).__name__},
+        )
         self._outgoing = OutgoingCalls(bus, provider_id)
         self._presence = PresenceAnnouncer(bus, self._own_presence())
         self._removers: list[Callable[[], None]] = []
@@ -163,20 +169,21 @@ class ProviderInstance:
         except TimeoutError:
             return
 
-    async def drain(self, timeout_ms: float = DRAIN_MS) -> None:
+    async def drain(self, timeout_ms: float = DRAIN_MS, linger_ms: float = LINGER_MS) -> None:
         """Stops gracefully: withdraws its presence, takes no more calls, and finishes those that run.
 
         Args:
             timeout_ms: How long calls in flight may go on.
+            linger_ms: How long callers that have not heard yet are still answered.
         """
         if self._draining:
             return
         self._draining = True
         await self._presence.withdraw()
         try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                await self._calls.drain(LINGER_MS)
-                await self._dispatch.drain_local()
+            async with asyncio.timeout(timeout_ms / 1000), asyncio.TaskGroup() as group:
+                group.create_task(self._dispatch.drain_local())
+                group.create_task(self._calls.drain(linger_ms))
         except TimeoutError:
             self._log.warning("calls still ran at the end of the drain time and are cancelled")
 
@@ -197,12 +204,16 @@ class ProviderInstance:
         await self._calls.close()
         self._dispatch.close()
         await self._verbs.close()
+        self._view.close()
         await self._mirror.close()
         await self.table.close()
         await self._outgoing.close()
         await self._events.close()
         if self._started:
-            await self._provider.stop()
+            try:
+                await self._provider.stop()
+            except Exception:
+                self._log.exception("the provider's stop failed")
 
     @property
     def accepting(self) -> bool:
@@ -324,8 +335,16 @@ class ProviderInstance:
         return self.table.reports(keys)
 
     async def pull(self, selector: LinkSelector) -> list[HeldLink]:
-        """Reads the selected links from KV again, and opens what is purged or failed."""
-        await self._mirror.resync()
+        """Reads the selected links from KV again, and opens what is purged or failed.
+
+        Raises:
+            Unavailable: KV could not be read.
+        """
+        try:
+            async with asyncio.timeout(FIRST_SNAPSHOT_S):
+                await self._mirror.resync()
+        except TimeoutError:
+            raise Unavailable(f"the links could not be read again within {FIRST_SNAPSHOT_S:g} s") from None
         await self._reopened(self.table.reopen(selector))
         return self.table.held(selector)
 

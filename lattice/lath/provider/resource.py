@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar, dataclass_transform
 
 import msgpack
 
-from lath.codec import Ok, Resource, Some
+from lath.codec import Ok, Record, Resource, Some, Variant
 from lath.errors import InvalidArgument
 from lath.wit import types as wit
 
@@ -116,6 +116,12 @@ def lower(value: Any) -> Any:
         return Ok(lower(value.value))
     if isinstance(value, Some):
         return Some(lower(value.value))
+    if isinstance(value, Variant):
+        return Variant(value.case, lower(value.payload))
+    if isinstance(value, Record):
+        return {name: lower(value[name]) for name in value}
+    if dataclasses.is_dataclass(value) and not isinstance(value, Resource):
+        return {each.name: lower(getattr(value, each.name)) for each in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {name: lower(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
