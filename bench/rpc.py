@@ -3,7 +3,8 @@
     python bench/rpc.py [--seconds 1.0] [--rounds 5] [--json FILE]
 
 `raw` is nats-py's own request and `msg.respond`; `raw+header` the same with the `Lath` header that every call
-carries; `lath` is `Caller` to `CallServer`; `grpc.aio` a plain handler. The server is another process each
+carries; `lath` is `Caller` to `CallServer`; `lath+trace` forwards a trace context that nobody records;
+`grpc.aio` is a plain handler. The server is another process each
 time, rounds are interleaved, and each figure is the median of its rounds.
 """
 
@@ -24,6 +25,7 @@ from pathlib import Path
 import grpc.aio
 import nats
 
+from lath import telemetry
 from lath.bus import Bus
 from lath.model.presence import Presence
 from lath.names import InterfaceName
@@ -37,6 +39,7 @@ INSTANCE = "one"
 PAYLOAD = b"x" * 64
 TAIL = call_tail("bench", "default", InterfaceName("lath", "bench", "echo"), "echo")
 GRPC_METHOD = "/lath.Bench/Echo"
+TRACE = telemetry.TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 Call = Callable[[], Awaitable[bytes]]
 
 
@@ -126,19 +129,29 @@ async def run(url: str, port: str, seconds: float, rounds: int) -> dict[str, dic
         header = {HEADER_CALL: CallHeader(10_000, "0123456789abcdef").encode()}
 
         async def raw() -> bytes:
-            return (await nc.request("raw.echo", PAYLOAD, timeout=10)).data  # type: ignore[no-any-return]
+            return (await nc.request("raw.echo", PAYLOAD, timeout=10)).data
 
         async def raw_header() -> bytes:
             msg = await nc.request("raw.echo", PAYLOAD, timeout=10, headers=header)
-            return msg.data  # type: ignore[no-any-return]
+            return msg.data
 
         async def lath() -> bytes:
             return await caller.call(TARGET, TAIL, PAYLOAD, linked=True)
 
+        async def lath_traced() -> bytes:
+            with telemetry.use(TRACE):
+                return await caller.call(TARGET, TAIL, PAYLOAD, linked=True)
+
         async def grpc_aio() -> bytes:
             return await grpc_call(PAYLOAD, timeout=10)  # type: ignore[no-any-return]
 
-        calls: dict[str, Call] = {"raw": raw, "raw+header": raw_header, "lath": lath, "grpc.aio": grpc_aio}
+        calls: dict[str, Call] = {
+            "raw": raw,
+            "raw+header": raw_header,
+            "lath": lath,
+            "lath+trace": lath_traced,
+            "grpc.aio": grpc_aio,
+        }
         found: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
         for call in calls.values():
             await measure(call, 64, 0.2)

@@ -151,8 +151,8 @@ class Caller:
         began = self._loop.time()
         kind = "ok"
         try:
-            with telemetry.span(route.name, "client", route.attributes):
-                return await self._call(route, payload, timeout_ms, routing, linked)
+            with telemetry.span(route.name, "client", route.attributes) as span:
+                return await self._call(route, payload, timeout_ms, routing, linked, span)
         except LathError as e:
             kind = e.kind
             raise
@@ -164,7 +164,13 @@ class Caller:
             telemetry.record_call("client", route.target, route.interface, route.function, kind, duration_ms)
 
     async def _call(
-        self, route: Route, payload: bytes, timeout_ms: float, routing: str, linked: bool
+        self,
+        route: Route,
+        payload: bytes,
+        timeout_ms: float,
+        routing: str,
+        linked: bool,
+        span: telemetry.Span = telemetry.NO_SPAN,
     ) -> bytes:
         """Attempts, until one succeeds or must not be repeated."""
         deadline = self._loop.time() + timeout_ms / 1000
@@ -178,6 +184,8 @@ class Caller:
             except LathError as e:
                 raise (failure or e) from None
             attempts += 1
+            span.set("lath.instance", instance)
+            span.set("lath.attempts", attempts)
             try:
                 return await self._attempt(route, instance, payload, deadline, routing, linked)
             except LathError as e:

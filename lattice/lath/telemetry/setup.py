@@ -45,7 +45,8 @@ def setup(service_name: str, *, instance_id: str = "", host: str = "") -> None:
 
     Read are the `OTEL_*` variables that OpenTelemetry defines (`OTEL_EXPORTER_OTLP_ENDPOINT` turns on traces
     and metrics, `OTEL_TRACES_SAMPLER` chooses which roots are recorded), and `LATH_TRACE_DIR`, a folder for
-    spans as JSON lines. With neither, nothing of the SDK is loaded.
+    spans as JSON lines. With neither, nothing of the SDK is loaded. It reads and opens files: call it before
+    the event loop runs.
 
     Args:
         service_name: What this process is: `lath-host`, a provider's id. `OTEL_SERVICE_NAME` goes before it.

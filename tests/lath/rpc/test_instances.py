@@ -250,7 +250,7 @@ async def test_one_trace_joins_client_and_server_across_processes(
 ) -> None:
     monkeypatch.setenv("LATH_TRACE_DIR", str(tmp_path))
     process = await peers.start("i1")
-    telemetry.setup("caller")
+    await asyncio.to_thread(telemetry.setup, "caller")
     try:
         with telemetry.use(TRACE):
             seen = (await peers.call("trace")).decode()
@@ -272,5 +272,6 @@ async def test_one_trace_joins_client_and_server_across_processes(
     assert client.name == server.name == "lath:test/spec.trace"
     assert seen.partition("|")[0][36:52] == server.span_id
     assert server.attributes["lath.source"] == "app"
+    assert client.attributes["lath.instance"] == server.attributes["lath.instance"] == "i1"
     (other,) = traces.values()
     assert other.spans()[0].attributes["lath.error.kind"] == "deadline_exceeded"

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otlp_receiver import OtlpReceiver
 
 from lath import telemetry
 from lath.errors import Unavailable
@@ -120,50 +116,23 @@ def test_otlp_without_the_extra_is_a_clear_error() -> None:
     assert "install lath[otlp]" in done.stderr
 
 
-class _Receiver(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.bodies: list[tuple[str, bytes]] = []
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.server.bodies.append((self.path, body))
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
-def receiver() -> Iterator[_Receiver]:
-    with _Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def receiver() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver.running() as running:
+        yield running
 
 
 def test_shutdown_flushes_spans_and_metrics_over_otlp(
-    receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{receiver.server_port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     telemetry.setup("spec", instance_id="i1", host="h1")
     with telemetry.use(telemetry.TraceContext(SAMPLED)), telemetry.span("a:b/c.d", "client"):
         telemetry.record_call("client", "kv", "a:b/c", "d", "ok", 1.5)
     telemetry.record_call("server", "kv", "a:b/c", "d", "trap", 2.5)
     telemetry.shutdown()
 
-    traces = [ExportTraceServiceRequest.FromString(b) for p, b in receiver.bodies if p == "/v1/traces"]
+    traces = receiver.traces()
     (span,) = [s for t in traces for r in t.resource_spans for sc in r.scope_spans for s in sc.spans]
     assert span.trace_id.hex() == SAMPLED[3:35]
     assert span.parent_span_id.hex() == SAMPLED[36:52]
@@ -172,17 +141,9 @@ def test_shutdown_flushes_spans_and_metrics_over_otlp(
     assert resource["service.name"] == "spec"
     assert resource["lath.host"] == "h1"
 
-    exports = [ExportMetricsServiceRequest.FromString(b) for p, b in receiver.bodies if p == "/v1/metrics"]
-    metrics = {
-        m.name: m for e in exports for r in e.resource_metrics for s in r.scope_metrics for m in s.metrics
-    }
-    counted = {
-        (attributes["lath.side"], attributes["lath.kind"]): point.as_int
-        for point in metrics["lath.calls"].sum.data_points
-        for attributes in [{a.key: a.value.string_value for a in point.attributes}]
-    }
-    assert counted == {("client", "ok"): 1, ("server", "trap"): 1}
-    assert sum(p.sum for p in metrics["lath.call.duration"].histogram.data_points) == 4.0
+    assert receiver.calls() == {("client", "ok"): 1, ("server", "trap"): 1}
+    durations = receiver.metrics()["lath.call.duration"].histogram.data_points
+    assert sum(point.sum for point in durations) == 4.0
 
 
 def test_a_line_that_is_still_being_written_is_passed_over(traced: Path) -> None:
