@@ -14,6 +14,7 @@ import typer
 from lath import telemetry
 from lath.bus import Credentials
 from lath.errors import InvalidArgument, LathError, NotConnected, Unavailable
+from lath.presence import PRESENCE_TTL_MS
 from lath_host.host import Host
 from lath_host.options import DRAIN_MS, HostOptions
 
@@ -50,6 +51,9 @@ def run(
     drain_ms: Annotated[
         int, typer.Option(envvar="LATH_DRAIN_MS", help="Longest wait for running calls at the stop.")
     ] = DRAIN_MS,
+    presence_ttl_ms: Annotated[
+        int, typer.Option(envvar="LATH_PRESENCE_TTL_MS", hidden=True, help="The same for all of a lattice.")
+    ] = PRESENCE_TTL_MS,
     seed: Annotated[
         str, typer.Option(envvar="LATH_HOST_SEED", help="An nkey seed (SN…), to keep the host id.")
     ] = "",
@@ -67,6 +71,7 @@ def run(
             replicas=replicas,
             drain_ms=drain_ms,
             seed=seed,
+            presence_ttl_ms=presence_ttl_ms,
         )
         asyncio.run(_run(options))
     except (NotConnected, Unavailable) as e:

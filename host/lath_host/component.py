@@ -45,6 +45,7 @@ class ComponentParts:
     caller: Caller
     host_id: str
     config_values: Callable[[tuple[str, ...]], Mapping[str, str]]
+    presence_timing: Mapping[str, int]
 
 
 class Component:
@@ -73,7 +74,7 @@ class Component:
             log=self._guest_says,
         )
         self._server = CallServer(parts.bus, deployment.id, self.instance_id, self._serve)
-        self._presence = PresenceAnnouncer(parts.bus, self._describe_presence())
+        self._presence = PresenceAnnouncer(parts.bus, self._describe_presence(), **parts.presence_timing)
 
     @property
     def id(self) -> str:

@@ -132,7 +132,7 @@ class Host:
         links = Mirror(bus, "links")
         link_view = LinkView(links)
         configs = Mirror(bus, "config")
-        presence = PresenceView(bus)
+        presence = PresenceView(bus, ttl_ms=options.presence_ttl_ms)
         for mirror in (links, configs):
             await mirror.start()
             self._parts.push_async_callback(mirror.close)
@@ -194,7 +194,9 @@ class Host:
             routes.components_changed()
             await self._verbs.update()
 
-        parts = ComponentParts(bus, engine, routes, targets, caller, self.id, configs.present)
+        parts = ComponentParts(
+            bus, engine, routes, targets, caller, self.id, configs.present, self.options.presence_timing
+        )
         components = Components(parts, events, components_changed, self.options.drain_ms)
         served.components = components
         link_store = LinkStore(bus)
@@ -236,6 +238,7 @@ class Host:
                 version=lath_version(),
                 name=self.identity.name,
             ),
+            **self.options.presence_timing,
         )
         await self._announcer.start()
         self._parts.push_async_callback(self._announcer.close)

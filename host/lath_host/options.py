@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from lath.bus import Credentials
+from lath.presence import PRESENCE_TTL_MS
 from lath_host.events import HEARTBEAT_SECONDS
 
 DRAIN_MS: Final = 10_000
@@ -32,6 +33,8 @@ class HostOptions:
         drain_ms: Longest wait for running calls when it stops.
         heartbeat_s: Seconds between two `host_heartbeat` events.
         replicas: Of the buckets, where this host is the one that makes them; 3 on a cluster of three.
+        presence_ttl_ms: How long presence holds without renewal, in whole seconds; the same for all hosts of
+            a lattice. Tests make it short.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -46,3 +49,9 @@ class HostOptions:
     drain_ms: int = DRAIN_MS
     heartbeat_s: float = HEARTBEAT_SECONDS
     replicas: int = 1
+    presence_ttl_ms: int = PRESENCE_TTL_MS
+
+    @property
+    def presence_timing(self) -> dict[str, int]:
+        """For announcers: the TTL, and renewals often enough that two of them may be lost."""
+        return {"ttl_ms": self.presence_ttl_ms, "renew_ms": self.presence_ttl_ms // 3}

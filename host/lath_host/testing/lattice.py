@@ -20,7 +20,7 @@ from lath.errors import LathError
 from lath.links import LinkStore
 from lath.model import CloudEvent, CtlReply, Link, LinkSpec, parse
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
-from lath.presence import PresenceView
+from lath.presence import PRESENCE_TTL_MS, PresenceView
 from lath.rpc import Caller
 from lath.server import Server
 from lath_host.host import Host
@@ -41,11 +41,18 @@ class InProcessLattice:
         links: The link store.
     """
 
-    def __init__(self, bus: Bus, server: Server, make_hosts: Callable[..., Awaitable[list[Host]]]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        server: Server,
+        make_hosts: Callable[..., Awaitable[list[Host]]],
+        *,
+        presence_ttl_ms: int = PRESENCE_TTL_MS,
+    ) -> None:
         self.bus = bus
         self.server = server
         self.hosts: list[Host] = []
-        self.presence = PresenceView(bus)
+        self.presence = PresenceView(bus, ttl_ms=presence_ttl_ms)
         self.links = LinkStore(bus)
         self._make_hosts = make_hosts
         self._caller = Caller(bus, self.presence, CLIENT_SOURCE)
@@ -109,32 +116,32 @@ class InProcessLattice:
             await subscription.close()
 
     async def start_component(
-        self, component_id: str, source: str | bytes | Path, *, host: Host | None = None, **scale: Any
+        self, component_id: str, source: str | bytes | Path, *, host: Host | str | None = None, **scale: Any
     ) -> CloudEvent:
         """Places a component and waits for the outcome.
 
         Args:
             component_id: Its id.
             source: Component text, bytes, or a file.
-            host: Where; the first host by default.
+            host: Where, also as a host id; the first host by default.
             scale: More fields of the scale request; `count` is 10 by default.
 
         Returns:
             The event `component_scaled` or `component_scale_failed`.
         """
-        host = host or self.hosts[0]
+        host_id = host if isinstance(host, str) else (host or self.hosts[0]).id
         request = {
             "component_ref": self.file(component_id, source).as_uri(),
             "component_id": component_id,
             "count": 10,
-            "host_id": host.id,
+            "host_id": host_id,
             **scale,
         }
         async with self.events() as events:
-            reply = await self.ask("component", "scale", host.id, **request)
+            reply = await self.ask("component", "scale", host_id, **request)
             assert reply.success, reply.message
             return await events.wait(
-                "component_scaled", "component_scale_failed", component_id=component_id, host_id=host.id
+                "component_scaled", "component_scale_failed", component_id=component_id, host_id=host_id
             )
 
     def file(self, name: str, source: str | bytes | Path) -> Path:
