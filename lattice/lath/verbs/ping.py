@@ -20,6 +20,8 @@ from lath.verbs.report import Kept, Opinion, join
 
 PAGE_TIMEOUT_MS_MIN: Final = 1_000
 """What reading on may take where the asker's time-out is nearly used up: a report with holes helps nobody."""
+THREAD_LINKS_MIN: Final = 500
+"""From so many links on they are joined in a thread: a host that asks has calls to serve meanwhile."""
 READERS_MAX: Final = 16
 """Participants whose pages are read at once."""
 _SETTLED: Final = frozenset({"live", "unserved", "silent"})
@@ -71,10 +73,10 @@ class Ping:
         self._add_quiet(asked)
         await self._hear(kept, asked.replies)
         settling = self._asker.settling
-        links, orphans = join(kept, self._opinions.values(), settling=settling)
+        links, orphans = await self._join(kept, settling)
         if _doubtful(links, orphans):
-            kept = await self._look_again()
-            links, orphans = join(kept, self._opinions.values(), settling=settling)
+            kept = await self._look_again(settling)
+            links, orphans = await self._join(kept, settling)
             if _doubtful(links, orphans):
                 links, orphans = await self._forgive(links, orphans)
         return self._report(asked, links, orphans, settling)
@@ -168,10 +170,16 @@ class Ping:
 
     # --- the second look -------------------------------------------------------------------------------
 
-    async def _look_again(self) -> Kept:
+    async def _join(self, kept: Kept, settling: bool) -> tuple[tuple[LinkReport, ...], tuple[Orphan, ...]]:
+        opinions = tuple(self._opinions.values())
+        if len(kept.links) < THREAD_LINKS_MIN:
+            return join(kept, opinions, settling=settling)
+        return await asyncio.to_thread(join, kept, opinions, settling=settling)
+
+    async def _look_again(self, settling: bool) -> Kept:
         """Reads KV once more, then asks those who differ from it once more."""
         kept = await self._read_kv()
-        links, orphans = join(kept, self._opinions.values())
+        links, orphans = await self._join(kept, settling)
         differing = {orphan.instance_id for orphan in orphans}
         for link in links:
             for view in link.participants:

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from lath.bus import Bus
-from lath.errors import InvalidArgument
+from lath.errors import InvalidArgument, Unavailable
 from lath.gather import Gathered, gather
 from lath.server import Server
 
@@ -113,10 +113,17 @@ async def test_without_anybody_expected_it_ends_at_once(plain_bus: Bus) -> None:
     assert (await ask(plain_bus, set())).replies == {}
 
 
-async def test_nothing_is_left_subscribed(plain_bus: Bus) -> None:
-    async with answering(plain_bus, "a"):
-        await ask(plain_bus, {"a"})
-    assert plain_bus.nc._subs == {} or all(
-        sub.subject.startswith("_INBOX") is False or sub.subject.endswith("*")
-        for sub in plain_bus.nc._subs.values()
-    )
+async def test_a_late_reply_is_heard_by_nobody(plain_bus: Bus) -> None:
+    heard: list[str] = []
+    questions: list[Msg] = []
+
+    async def late(msg: Msg) -> None:
+        questions.append(msg)
+
+    subscription = await plain_bus.subscribe(f"{SUBJECT}.{plain_bus.lattice}", late)
+    await ask(plain_bus, {"late"}, timeout_ms=100, on_reply=lambda name, _: heard.append(name))
+    (question,) = questions
+    with pytest.raises(Unavailable):
+        await plain_bus.request(question.reply, b"late", timeout_ms=5_000)
+    assert heard == []
+    await subscription.close()
