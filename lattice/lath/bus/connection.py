@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
-from lath.bus.client import RECONNECT_WAIT_MIN_S, BusClient, choose_server
+from lath.bus.callbacks import Callbacks, ended
+from lath.bus.client import BusClient
 from lath.bus.credentials import Credentials
+from lath.bus.opening import open_client
 from lath.bus.subscription import Handler, Subscription
 from lath.errors import (
     ConnectionLost,
@@ -31,9 +31,6 @@ from lath.telemetry import get_logger
 
 _log = get_logger("lath.bus")
 
-PING_INTERVAL_S: Final = 5
-PINGS_OUTSTANDING_MAX: Final = 2
-"""As the server's settings: a dead connection is noticed within 15 s."""
 CONCURRENCY_MAX: Final = 1024
 _STATUS_HEADER: Final = "Status"
 _NO_RESPONDERS: Final = "503"
@@ -68,10 +65,9 @@ class Bus:
         self._closed = False
         self._last_error = ""
         self._subscriptions: dict[int, Subscription] = {}
-        self._on_reconnect: list[ConnectionCallback] = []
-        self._on_disconnect: list[ConnectionCallback] = []
-        self._on_denied: list[Callable[[str], None]] = []
-        self._callbacks: set[asyncio.Task[None]] = set()
+        self._on_reconnect = Callbacks()
+        self._on_disconnect = Callbacks()
+        self._on_denied = Callbacks()
         self._pending: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
         self._flushing: set[asyncio.Future[None]] = set()
         self._reply_prefix = ""
@@ -128,24 +124,18 @@ class Bus:
 
     def on_reconnect(self, callback: ConnectionCallback) -> Callable[[], None]:
         """Has `callback` called after each reconnect; returns what undoes this."""
-        return _registered(self._on_reconnect, callback)
+        return self._on_reconnect.add(callback)
 
     def on_disconnect(self, callback: ConnectionCallback) -> Callable[[], None]:
         """Has `callback` called whenever the connection is lost; returns what undoes this."""
-        return _registered(self._on_disconnect, callback)
+        return self._on_disconnect.add(callback)
 
     def on_denied(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Has `callback` called with each subject that may not be published or subscribed to.
 
         Returns what undoes this. The server tells it out of band, a moment after the attempt.
         """
-        self._on_denied.append(callback)
-
-        def remove() -> None:
-            with contextlib.suppress(ValueError):
-                self._on_denied.remove(callback)
-
-        return remove
+        return self._on_denied.add(callback)
 
     def new_inbox(self) -> str:
         """A subject for replies that nobody can guess."""
@@ -272,7 +262,7 @@ class Bus:
             raise self._mapped(e, "", 0) from e
         finally:
             self._flushing.discard(lost)
-            await _cancelled(flush)
+            await ended(flush)
 
     async def close(self) -> None:
         """Closes the connection, ends all handlers and fails what waits. Closing twice is fine."""
@@ -284,9 +274,8 @@ class Bus:
         subscriptions = list(self._subscriptions.values())
         for subscription in subscriptions:
             await subscription.cancel_handlers()
-        for task in list(self._callbacks):
-            if task is not asyncio.current_task():
-                await _cancelled(task)
+        for callbacks in (self._on_disconnect, self._on_reconnect, self._on_denied):
+            await callbacks.close()
         if self._bulk is not None:
             await self._bulk.close()
         await self.nc.close()
@@ -318,41 +307,18 @@ class Bus:
                 await on_disconnect()
 
         client.on_denied = self._denied
-        refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        client.on_refused = lambda reason: None if refused.done() else refused.set_result(reason)
-        connecting = asyncio.ensure_future(
-            client.connect(
-                self._servers,
-                name=name,
-                error_cb=self._error,
-                disconnected_cb=disconnected,
-                reconnected_cb=on_reconnect,
-                connect_timeout=max(1, timeout_ms // 1000),
-                reconnect_time_wait=RECONNECT_WAIT_MIN_S,  # type: ignore[arg-type]  # a float will do
-                max_reconnect_attempts=-1,
-                reconnect_to_server_handler=choose_server,
-                ping_interval=PING_INTERVAL_S,
-                max_outstanding_pings=PINGS_OUTSTANDING_MAX,
-                **self._credentials.options(),
-            )
+        await open_client(
+            client,
+            self.url,
+            timeout_ms=timeout_ms,
+            why=lambda: self._last_error,
+            servers=self._servers,
+            name=name,
+            error_cb=self._error,
+            disconnected_cb=disconnected,
+            reconnected_cb=on_reconnect,
+            **self._credentials.options(),
         )
-        try:
-            waited: set[asyncio.Future[Any]] = {connecting, refused}
-            await asyncio.wait(waited, timeout=timeout_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
-            if refused.done():
-                raise PermissionDenied(f"{self.url} refused the credentials: {refused.result()}")
-            if not connecting.done():
-                reason = f": {self._last_error}" if self._last_error else ""
-                raise NotConnected(f"no NATS server at {self.url} answered within {timeout_ms} ms{reason}")
-            connecting.result()
-        except nats_errors.Error as e:
-            raise InvalidArgument(f"cannot connect to {self.url!r}: {e}") from e
-        finally:
-            if not client.is_connected or not connecting.done():
-                await _cancelled(connecting)
-                await client.close()
-            refused.cancel()
-            client.on_refused = None
 
     async def _listen_for_replies(self) -> None:
         prefix = self.new_inbox() + "."
@@ -392,8 +358,7 @@ class Bus:
         return NotConnected(self._not_connected())
 
     def _denied(self, what: str, subject: str) -> None:
-        for callback in list(self._on_denied):
-            callback(subject)
+        self._on_denied.call(subject)
         if what == "subscription":
             for subscription in self._subscriptions.values():
                 if subscription.subject == subject:
@@ -419,7 +384,7 @@ class Bus:
         self._up = False
         _log.warning("the connection to the bus is lost", url=self.url)
         self._fail_pending(ConnectionLost("the connection to the bus broke while the answer was awaited"))
-        self._call(self._on_disconnect)
+        self._on_disconnect.call()
 
     async def _reconnected(self) -> None:
         if self._closed:
@@ -427,19 +392,7 @@ class Bus:
         self._up = True
         self._up_since = asyncio.get_running_loop().time()
         _log.info("connected to the bus again", url=self.url)
-        self._call(self._on_reconnect)
-
-    def _call(self, callbacks: list[ConnectionCallback]) -> None:
-        for callback in list(callbacks):
-            try:
-                result = callback()
-            except Exception:
-                _log.exception("a connection callback failed")
-                continue
-            if result is not None and inspect.isawaitable(result):
-                task = asyncio.ensure_future(_logged(result))
-                self._callbacks.add(task)
-                task.add_done_callback(self._callbacks.discard)
+        self._on_reconnect.call()
 
     async def _error(self, error: Exception) -> None:
         self._last_error = str(error) or type(error).__name__
@@ -457,31 +410,6 @@ class Bus:
         for number, known in list(self._subscriptions.items()):
             if known is subscription:
                 del self._subscriptions[number]
-
-
-def _registered(callbacks: list[ConnectionCallback], callback: ConnectionCallback) -> Callable[[], None]:
-    callbacks.append(callback)
-
-    def remove() -> None:
-        with contextlib.suppress(ValueError):
-            callbacks.remove(callback)
-
-    return remove
-
-
-async def _logged(work: Awaitable[None]) -> None:
-    try:
-        await work
-    except Exception:
-        _log.exception("a connection callback failed")
-
-
-async def _cancelled(task: asyncio.Future[Any]) -> None:
-    """Cancels a task and waits for its end; its outcome is of no interest any more."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
 
 
 def _without_passwords(url: str) -> str:

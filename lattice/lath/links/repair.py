@@ -130,8 +130,8 @@ class Repair:
             link = self._links.links.get(key)
             if link is None or not self._stale(link, incarnations):
                 return  # somebody else was faster
-            after = await self._store.refresh(key)
-            if after is not None and after.revision > link.revision:
+            after, by_us = await self._store.refreshed(key)
+            if after is not None and by_us:
                 self.repaired += 1
                 _log.info("brought a link up to date", link=key, revision=str(after.revision))
 

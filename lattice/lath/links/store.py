@@ -176,17 +176,21 @@ class LinkStore:
             InvalidArgument: What stands there is no link.
             Conflict: Others kept changing it.
         """
+        return (await self.refreshed(key))[0]
+
+    async def refreshed(self, key: str) -> tuple[Link | None, bool]:
+        """Like `refresh`; says also whether it was this call that stored the link again."""
         for attempt in range(_ATTEMPTS_MAX):
             link = await self.get(key)
             if link is None:
-                return None
+                return None, False
             try:
                 resolved = await self._resolve(link)
             except NotFound:
-                return link
+                return link, False
             incarnation = await self._links.incarnation()
             if link.config_revisions == resolved.revisions and link.incarnation == incarnation:
-                return link
+                return link, False
             stored = _stored(link, incarnation, resolved)
             try:
                 sequence = await self._links.put_if(
@@ -195,7 +199,7 @@ class LinkStore:
             except Conflict:
                 await _pause(attempt)
                 continue
-            return _link(stored, sequence)
+            return _link(stored, sequence), True
         raise Conflict(f"link {key} was not refreshed: others kept changing it")
 
     async def _resolve(self, spec: LinkSpec) -> _Resolved:
