@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lath import provider
-from lath.bus import Bus
+from lath.bus import Bus, Credentials
 from lath.config import ConfigStore
 from lath.errors import LinkFailed, NotFound
 from lath.links import LinkStore
@@ -38,9 +38,13 @@ class ProviderTest:
         provider_id: What links name.
         config: The provider's own config.
         nats_url: For providers that connect to the lattice's bus themselves.
+        credentials: Likewise.
         backoff: For failed links.
+        operator: The connection that puts links and makes calls; `bus` by default. Another one lets `bus`
+            have the few rights of a provider.
 
     Attributes:
+        operator: The operator's connection.
         instance: The instance.
         provider: The provider.
     """
@@ -53,16 +57,19 @@ class ProviderTest:
         provider_id: str = "provider",
         config: Mapping[str, str] | None = None,
         nats_url: str = "",
+        credentials: Credentials | None = None,
         backoff: Backoff = RETRY_SOON,
+        operator: Bus | None = None,
     ) -> None:
-        self.bus = bus
+        self.operator = operator or bus
         self.provider = served_by
         self.instance = ProviderInstance(
             served_by, bus,
-            provider_id=provider_id, config=config, nats_url=nats_url, backoff=backoff,
+            provider_id=provider_id, config=config, backoff=backoff,
+            nats_url=nats_url, credentials=credentials,
         )  # fmt: skip
-        self._links = LinkStore(bus)
-        self._configs = ConfigStore(bus)
+        self._links = LinkStore(self.operator)
+        self._configs = ConfigStore(self.operator)
         self._calls: list[OutgoingCalls] = []
         self._numbers = itertools.count(1)
 
@@ -132,7 +139,7 @@ class ProviderTest:
 
     def by(self, link: Link) -> Linked:
         """What calls by a link, as its source."""
-        calls = OutgoingCalls(self.bus, link.source_id)
+        calls = OutgoingCalls(self.operator, link.source_id)
         self._calls.append(calls)
         return Linked(calls, link)
 

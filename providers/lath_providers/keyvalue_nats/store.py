@@ -19,7 +19,15 @@ from nats.js.errors import (
 from nats.js.kv import KeyValue
 
 from lath.bus import Bus
-from lath.errors import Conflict, InvalidArgument, NotConnected, NotFound, PayloadTooLarge, Unavailable
+from lath.errors import (
+    Conflict,
+    InvalidArgument,
+    NotConnected,
+    NotFound,
+    PayloadTooLarge,
+    PermissionDenied,
+    Unavailable,
+)
 from lath_providers.keyvalue_nats import keys
 from lath_providers.keyvalue_nats.config import KeyValueNatsConfig
 
@@ -205,8 +213,33 @@ async def open_store(bus: Bus, name: str, config: KeyValueNatsConfig) -> Store:
 
     Raises:
         NotFound: It is not there, and is not to be made.
+        PermissionDenied: The backend does not permit it with these credentials.
         Unavailable: The backend refused it or gave no answer.
     """
+    denied: list[str] = []
+    limit = asyncio.timeout(None)
+
+    def note(subject: str) -> None:
+        # The server tells of it apart from the request, which would only time out.
+        denied.append(subject)
+        if len(denied) == 1:
+            limit.reschedule(asyncio.get_running_loop().time())
+
+    remove = bus.on_denied(note)
+    try:
+        async with limit:
+            return await _find_or_make(bus, name, config)
+    except (Unavailable, TimeoutError):
+        if not denied:
+            raise
+        raise PermissionDenied(
+            f"the backend {bus.url} does not permit {denied[0]}: name credentials in the link's config"
+        ) from None
+    finally:
+        remove()
+
+
+async def _find_or_make(bus: Bus, name: str, config: KeyValueNatsConfig) -> Store:
     js: JetStreamContext = bus.nc.jetstream(timeout=REQUEST_S)
     try:
         kv = await asked(bus, js.key_value(name))
