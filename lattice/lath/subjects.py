@@ -31,6 +31,9 @@ HEADER_KV_OPERATION: Final = "KV-Operation"
 HEADER_MARKER_REASON: Final = "Nats-Marker-Reason"
 ACK_REPLY_PREFIX: Final = "$JS.ACK"
 """A handler refuses messages with such a reply: they come from a consumer aimed at it."""
+NEVER_REPLY_PREFIXES: Final = ("$", "lath.", "wasmbus.")
+"""A call whose reply begins so is not answered: answering would let its caller send control requests,
+acknowledgements or KV writes with the callee's permissions instead of its own."""
 
 # --- buckets -----------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ async def handle(call: IncomingCall) -> bytes:
     if function == "wait":
         await asyncio.Event().wait()
     if function == "slow":
-        await asyncio.sleep(SLOW_S)
+        await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=SLOW_S)
     if function == "pid":
         return str(os.getpid()).encode()
     if function == "trace":

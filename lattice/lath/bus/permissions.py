@@ -19,7 +19,6 @@ RESPONSES_MAX: Final = 1000
 """Messages to one reply subject: a large result is pulled in many chunks. The server's default is 1."""
 RESPONSES_EXPIRE_S: Final = 600
 """The longest time-out of a call, and of a link verb."""
-MICRO_PATTERN: Final = "$SRV.>"
 
 Permissions = dict[str, Any]
 
@@ -61,7 +60,7 @@ def provider_permissions(
                 f"{subjects.inbox_prefix(provider)}.>",
                 *verbs,
                 *subjects.calls_to_target_patterns(lattice, provider),
-                MICRO_PATTERN,
+                subjects.MICRO_PATTERN,
             ]
         },
         "allow_responses": {"max": RESPONSES_MAX, "expires": f"{responses_expire_s}s"},
@@ -80,7 +79,7 @@ def host_permissions(lattice: str, host: str) -> Permissions:
         subjects.lattice_pattern(lattice),
         subjects.ctl_pattern(lattice),
         subjects.wasmbus_events_pattern(lattice),
-        MICRO_PATTERN,
+        subjects.MICRO_PATTERN,
     ]
     return {
         "publish": {"allow": [*_buckets(lattice), *common]},
@@ -103,7 +102,7 @@ def client_permissions(lattice: str, client: str) -> Permissions:
                 *_buckets(lattice),
                 subjects.lattice_pattern(lattice),
                 subjects.ctl_pattern(lattice),
-                MICRO_PATTERN,
+                subjects.MICRO_PATTERN,
             ]
         },
         "subscribe": {

@@ -117,7 +117,6 @@ class CallServer:
         self._inflight_max = inflight_max
         self._loop = asyncio.get_running_loop()
         self._running: dict[tuple[str, str], _Running] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._refusing: set[asyncio.Task[None]] = set()
         self._subjects = SubjectCache()
         self._wheel: DeadlineWheel[_Running] = DeadlineWheel(_expire)
@@ -140,7 +139,7 @@ class CallServer:
     @property
     def inflight(self) -> int:
         """Calls that run now."""
-        return len(self._tasks)
+        return len(self._running)
 
     @property
     def draining(self) -> bool:
@@ -209,16 +208,13 @@ class CallServer:
         if text is None:
             raise InvalidArgument(f"the call has no header {HEADER_CALL}")
         header = CallHeader.parse(text)
-        if len(self._tasks) >= self._inflight_max:
+        if len(self._running) >= self._inflight_max:
             raise Overloaded(f"instance {self.instance_id} of {self.target} runs {self._inflight_max} calls")
         call = _Running(msg, subject, header, self._loop.time() + header.ms_left / 1000)
         if call.key in self._running:
             raise InvalidArgument(f"call id {header.call_id} is in use")
         self._running[call.key] = call
-        task = self._loop.create_task(self._serve(call))
-        call.task = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        call.task = self._loop.create_task(self._serve(call))
 
     def _on_cancel(self, msg: Msg) -> None:
         header = CallHeader.parse(msg.headers.get(HEADER_CALL, "") if msg.headers else "")
@@ -251,17 +247,20 @@ class CallServer:
         try:
             if call.reason is not None:
                 raise call.reason
-            trace = telemetry.extract(call.msg.headers)
+            msg = call.msg
+            headers = msg.headers or {}
+            trace = telemetry.extract(headers)
             telemetry.replace_current(trace)
-            payload = call.msg.data
-            if call.msg.headers and HEADER_BULK in call.msg.headers:
-                payload = await self._pull(call.msg)
+            payload = await self._pull(msg) if HEADER_BULK in headers else msg.data
             incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace)
             if telemetry.recording():
-                result = await self._traced(incoming)
+                result = await self._traced(call, incoming)
             else:
                 result = await self._handler(incoming)
-            await self._answer(call.msg, result)
+            if len(result) <= INLINE_BYTES_MAX:
+                await self._publish(msg.reply, result, None)
+            else:
+                await self._answer_bulk(msg, result)
         except asyncio.CancelledError:
             reason = call.reason or CallCancelled(f"instance {self.instance_id} was stopped")
             kind = reason.kind
@@ -280,7 +279,10 @@ class CallServer:
             del self._running[call.key]
             self._record(call.subject, kind, time.perf_counter_ns() - began_ns)
 
-    async def _traced(self, call: IncomingCall) -> bytes:
+    def _tasks(self) -> set[asyncio.Task[None]]:
+        return {call.task for call in self._running.values() if call.task is not None}
+
+    async def _traced(self, running: _Running, call: IncomingCall) -> bytes:
         s = call.subject
         interface = _interface(s)
         attributes: dict[str, AttributeValue] = {
@@ -295,7 +297,12 @@ class CallServer:
         }
         name = f"{interface}.{s.function}" if interface else s.function
         with telemetry.span(name, "server", attributes):
-            return await self._handler(call)
+            try:
+                return await self._handler(call)
+            except asyncio.CancelledError:
+                if running.reason is not None:
+                    raise running.reason from None  # so that the span tells why
+                raise
 
     def _record(self, subject: CallSubject, kind: str, duration_ns: int) -> None:
         self.stats.record(kind, duration_ns)
@@ -311,10 +318,7 @@ class CallServer:
         except TransferFailed as e:
             raise Unavailable(f"the payload of the call could not be pulled: {e}") from e
 
-    async def _answer(self, msg: Msg, result: bytes) -> None:
-        if len(result) <= INLINE_BYTES_MAX:
-            await self._publish(msg.reply, result, None)
-            return
+    async def _answer_bulk(self, msg: Msg, result: bytes) -> None:
         if len(result) > PAYLOAD_BYTES_MAX:
             raise LimitExceeded(f"the result of {len(result)} bytes is above {PAYLOAD_BYTES_MAX}")
         port = await BulkPort.of(self._bus)
@@ -361,8 +365,8 @@ class CallServer:
             except nats_errors.Error as e:
                 _log.debug("could not leave the queue group", error=repr(e))
         until = self._loop.time() + linger_ms / 1000
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while tasks := self._tasks():
+            await asyncio.wait(tasks)
         await asyncio.sleep(max(0.0, until - self._loop.time()))
         await self.close()
 
@@ -382,7 +386,7 @@ class CallServer:
                     _log.debug("could not unsubscribe", error=repr(e))
         for call in list(self._running.values()):
             call.stop(CallCancelled(f"instance {self.instance_id} of {self.target} was stopped"))
-        tasks = self._tasks | self._refusing
+        tasks = self._tasks() | self._refusing
         if tasks:
             await asyncio.wait(tasks, timeout=STALL_S)
         self._wheel.close()

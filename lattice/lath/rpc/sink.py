@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from nats.aio.msg import Msg
 
-_FOREIGN_REPLIES: Final = ("$", "lath.", "wasmbus.")
-"""What no reply may begin with. Answering there would let a caller send control requests, acknowledgements or
-KV writes with our permissions instead of its own."""
+from lath.subjects import NEVER_REPLY_PREFIXES
 
 
 def may_answer(reply: str) -> bool:
     """Whether `reply` is there and may be answered to: an inbox, not a subject that means something."""
-    return bool(reply) and not reply.startswith(_FOREIGN_REPLIES)
+    return bool(reply) and not reply.startswith(NEVER_REPLY_PREFIXES)
 
 
 class _Sink:

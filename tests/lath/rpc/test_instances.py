@@ -274,4 +274,9 @@ async def test_one_trace_joins_client_and_server_across_processes(
     assert server.attributes["lath.source"] == "app"
     assert client.attributes["lath.instance"] == server.attributes["lath.instance"] == "i1"
     (other,) = traces.values()
-    assert other.spans()[0].attributes["lath.error.kind"] == "deadline_exceeded"
+    kinds = {span.kind: span.attributes["lath.error.kind"] for span in other.spans()}
+    assert kinds["client"] == "deadline_exceeded"
+    assert kinds["server"] in (
+        "deadline_exceeded",
+        "cancelled",
+    )  # whichever was first: its clock, or our cancel
