@@ -80,8 +80,12 @@ class Subscription:
         """Takes no more messages, and waits until those that arrived have been handled."""
         inner, self._inner = self._inner, None
         if inner is not None:
-            with contextlib.suppress(nats_errors.Error):
+            try:
                 await inner.drain()
+            except nats_errors.Error:
+                # The connection broke meanwhile; nats-py would subscribe again after the reconnect.
+                inner._stop_processing()
+                inner._conn._remove_sub(inner._id)
         if self._left is not None:
             self._left(self)
         while self._tasks:

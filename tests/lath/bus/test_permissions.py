@@ -112,6 +112,25 @@ async def denied(bus: Bus, subject: str, data: bytes = b"", headers: dict[str, s
         await bus.request(subject, data, headers=headers, timeout_ms=5_000)
 
 
+async def test_a_provider_mirrors_more_than_the_server_sends_without_flow_control(
+    kv: Bus, admin: Bus
+) -> None:
+    prefix = subjects.key_prefix("links", LATTICE)
+    heard: list[str] = []
+
+    async def hear(msg: Msg) -> None:
+        heard.append(msg.subject)
+
+    await admin.subscribe(f"{jetstream.FLOW_CONTROL_PREFIX}>", hear)
+    for i in range(4_000):
+        await admin.publish(f"{prefix}a{i}.kv.c.d.e", b"x" * 8_000)
+    await admin.flush()
+    async with Mirror(kv, "links", OWN_FILTERS) as mirror, asyncio.timeout(20):
+        await mirror.wait_until(lambda: mirror.synced and len(mirror.entries) == 4_003)
+        assert mirror.generation == 1
+    await eventually(lambda: heard)
+
+
 def consumer_of(stream: str, filter_: str, inbox: str, name: str = "lath-x") -> tuple[str, bytes]:
     config = jetstream.consumer_config(
         name=name, filter_subject=filter_, inbox=inbox, heartbeat_ms=1000, inactive_ms=5000

@@ -12,6 +12,8 @@ import pytest
 
 from lath.bus import BucketStore, Bus, ensure_buckets
 from lath.errors import Conflict, Unavailable
+from lath.links import LinkStore
+from lath.model import LinkSpec
 from lath.server import Cluster, Server
 from lath.testing import eventually
 
@@ -105,7 +107,7 @@ async def test_the_server_does_not_survive_the_death_of_its_parent(tmp_path: Pat
     await eventually(lambda: not _alive(pid))
 
 
-async def test_three_servers_form_a_cluster_with_replicated_buckets(lattice: str) -> None:
+async def test_on_a_cluster_of_three_buckets_are_replicated_and_one_racer_wins(lattice: str) -> None:
     async with (
         Cluster() as cluster,
         await Bus.connect(cluster.url, lattice=lattice, name="t", connect_timeout_ms=15_000) as bus,
@@ -116,3 +118,16 @@ async def test_three_servers_form_a_cluster_with_replicated_buckets(lattice: str
             await store.put(f"k{i}", b"%d" % i)
         assert [entry.value for entry in await store.list("k1")] == [b"1"]
         assert len(await store.list()) == 20
+        links = LinkStore(bus)
+        for turn in range(5):
+            outcomes = await asyncio.gather(
+                *(links.put(_spec(f"app-{turn}", f"kv-{i}")) for i in range(12)), return_exceptions=True
+            )
+            won = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+            assert len(won) == 1, outcomes
+            assert all(won[0].target in str(o) for o in outcomes if isinstance(o, Conflict))
+        assert len((await links.list()).links) == 5
+
+
+def _spec(source: str, target: str) -> LinkSpec:
+    return LinkSpec(source_id=source, target=target, wit_namespace="a", wit_package="b", interfaces=("c",))
