@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from nats.aio.msg import Msg
 
 from lath.bus import Bus
-from lath.errors import LathError
+from lath.errors import LathError, PermissionDenied
 from lath.telemetry import get_logger
 
 HOPED_GRACE_MS = 250
@@ -69,6 +69,13 @@ async def gather(
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     nobody = False
+    denied = ""
+
+    def forbidden(what: str) -> None:
+        nonlocal denied
+        if what in (subject, inbox):
+            denied = what
+            changed.set()
 
     async def receive(msg: Msg) -> None:
         nonlocal nobody
@@ -89,6 +96,7 @@ async def gather(
 
     inbox = bus.new_inbox()
     subscription = await bus.subscribe(inbox, receive)
+    forget = bus.on_denied(forbidden)
     try:
         await bus.publish(subject, data, reply=inbox)
         deadline = loop.time() + timeout_ms / 1000
@@ -102,13 +110,16 @@ async def gather(
                 until = min(deadline, all_expected_at + HOPED_GRACE_MS / 1000)
             else:
                 all_expected_at = None
-            changed.clear()
             try:
                 async with asyncio.timeout_at(until):
                     await changed.wait()
             except TimeoutError:
                 break
+            changed.clear()
+            if denied:
+                raise PermissionDenied(f"the bus does not permit the use of {denied}")
     finally:
+        forget()
         await subscription.unsubscribe()
     gathered.silent = {i for i in expected if i not in gathered.replies}
     return gathered

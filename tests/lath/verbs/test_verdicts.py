@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lath.model import HeldLink, Link, LinkState, ParticipantView, PingReply, Revision
@@ -201,6 +201,7 @@ def test_a_summary_agrees_only_with_the_same_links_at_the_same_revisions() -> No
     assert not kept.agrees(reply([held(), held(two), held(link(name="zombie"))]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text("abc.", max_size=5), st.integers(0, 5), st.integers(0, 5)), max_size=8))
 def test_a_digest_does_not_depend_on_order_and_tells_different_sets_apart(
     pairs: list[tuple[str, int, int]],
@@ -241,6 +242,7 @@ kept_links = st.lists(st.sampled_from(KV), unique_by=lambda one: one.key).map(
 )
 
 
+@settings(deadline=None)
 @given(kept_links, opinions(), st.randoms(use_true_random=False))
 def test_the_order_of_opinions_does_not_matter(
     kept: dict[str, Link], said: list[Opinion], random: object
@@ -250,6 +252,7 @@ def test_the_order_of_opinions_does_not_matter(
     assert join(Kept(kept), said) == join(Kept(dict(reversed(kept.items()))), shuffled)
 
 
+@settings(deadline=None)
 @given(kept_links, opinions())
 def test_a_link_is_live_just_when_somebody_serves_its_target_and_all_who_should_have_it_active(
     kept: dict[str, Link], said: list[Opinion]
