@@ -73,7 +73,13 @@ class Component:
             name=deployment.id,
             log=self._guest_says,
         )
-        self._server = CallServer(parts.bus, deployment.id, self.instance_id, self._serve)
+        self._server = CallServer(
+            parts.bus,
+            deployment.id,
+            self.instance_id,
+            self._serve,
+            metadata={"kind": "component", "host": parts.host_id},
+        )
         self._presence = PresenceAnnouncer(parts.bus, self._describe_presence(), **parts.presence_timing)
 
     @property
@@ -200,7 +206,7 @@ class Component:
         """What needs a link: every import that neither wasmtime nor the host itself answers."""
         found = []
         for interface in self.compiled.world.imports.values():
-            if interface.name and not native_interface(interface.name):
+            if ":" in interface.name and not native_interface(interface.name):
                 name = InterfaceName.parse(interface.name)
                 if not guest_config.is_guest_config(name):
                     found.append(f"{name} ({interface.label or DEFAULT_LINK})")

@@ -24,7 +24,7 @@ from lath.names import check_name
 from lath.presence import PresenceAnnouncer, PresenceChange, PresenceView
 from lath.provider.events import LinkEvents
 from lath.provider.start import ProviderStart, StartCredentials
-from lath.rpc import Caller
+from lath.rpc import Caller, Micro, Service
 from lath.telemetry import get_logger
 from lath.verbs import LinkOps, VerbServer
 from lath_host.component import ComponentParts
@@ -45,6 +45,8 @@ from lath_host.supervisor import ProviderSpec
 
 _log = get_logger(__name__)
 
+MICRO_NAME: Final = "lath-host"
+"""What hosts are called in `nats micro ls`."""
 FIRST_SNAPSHOT_SECONDS: Final = 20.0
 """How long links and config may take to arrive at the start: as long as a cluster takes to elect a leader."""
 
@@ -241,6 +243,9 @@ class Host:
             **self.options.presence_timing,
         )
         await self._announcer.start()
+        metadata = {"kind": "host", "lattice": bus.lattice, "name": self.identity.name}
+        hide = await Micro.of(bus).add(Service(name=MICRO_NAME, id=self.id, metadata=metadata))
+        self._parts.callback(hide)
         self._parts.push_async_callback(self._announcer.close)
         await host.events.publish(
             "host_started",

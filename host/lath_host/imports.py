@@ -135,6 +135,11 @@ class Imports:
         return unpack_for_type(reply)
 
     def _learn(self, wanted: Import) -> _Route:
+        if ":" not in wanted.interface.name:
+            raise LinkNotFound(
+                f"import {wanted.name or 'of the world'} {wanted.function} of {self._source} is of no "
+                "interface, so that no link can name it"
+            )
         interface = InterfaceName.parse(wanted.interface.name)
         link_name = check_name(wanted.link_name, "link name")
         function = check_function(wanted.function)

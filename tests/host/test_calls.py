@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-import guests
+import asyncio
+import json
 
+import guests
+import pytest
+
+from lath import subjects
+from lath.codec import pack
+from lath.errors import InvalidArgument, LinkNotFound
+from lath.names import InterfaceName
+from lath.testing import eventually
 from lath_host.testing import InProcessLattice
 
 ECHO = "test:words/echo@1.0.0"
@@ -35,3 +44,173 @@ async def test_a_component_calls_another_on_another_host_by_its_link(
     await lattice.start_component("front", guests.relay())
     await lattice.link("front", "echo", ECHO)
     assert await lattice.call("front", FRONT, "say", "hello") == "e:hello"
+
+
+async def test_a_missing_target_says_so_at_once(lattice_in_process: InProcessLattice) -> None:
+    error = await lattice_in_process.failure("nobody", ECHO, "say", "x", timeout_ms=60_000)
+    assert error.kind == "not_found" and "nobody" in error.message
+
+
+@pytest.mark.parametrize(
+    ("interface", "function", "said"),
+    [
+        ("test:words/nope@1.0.0", "say", ["test:words/nope@1.0.0", ECHO]),
+        ("test:words/echo@2.0.0", "say", ["test:words/echo@2.0.0", ECHO]),
+        (ECHO, "sing", ["sing", "say"]),
+    ],
+)
+async def test_what_is_not_exported_is_refused_naming_both(
+    lattice_in_process: InProcessLattice, interface: str, function: str, said: list[str]
+) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    error = await lattice.failure("echo", interface, function, "x", timeout_ms=60_000)
+    assert error.kind == "not_found"
+    assert all(word in error.message for word in said), error.message
+
+
+async def test_a_compatible_version_is_served(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo("test:words/echo@1.4.0"))
+    assert await lattice.call("echo", "test:words/echo@1.2.0", "say", "x") == "x"
+    assert await lattice.call("echo", "test:words/echo", "say", "x") == "x"
+
+
+async def test_a_missing_link_fails_the_call_at_once(lattice_in_process: InProcessLattice) -> None:
+    """Weakness 10: a missing or misnamed link hung the call."""
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    await lattice.start_component("front", guests.relay())
+    error = await lattice.failure("front", FRONT, "say", "x", timeout_ms=60_000)
+    assert error.kind == "trap" and "link_not_found" in error.message
+    assert "front" in error.message and "test:words/echo" in error.message
+    await lattice.link("front", "echo", ECHO, name="misnamed")
+    error = await lattice.failure("front", FRONT, "say", "x", timeout_ms=60_000)
+    assert "link_not_found" in error.message
+
+
+async def test_a_link_to_nobody_fails_the_call_at_once(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("front", guests.relay())
+    await lattice.link("front", "nobody", ECHO)
+    error = await lattice.failure("front", FRONT, "say", "x", timeout_ms=60_000)
+    assert error.kind == "trap" and "unavailable" in error.message and "nobody" in error.message
+
+
+@pytest.mark.parametrize("where", ["the same host", "another host"])
+async def test_a_label_chooses_its_link(lattice_in_process: InProcessLattice, where: str) -> None:
+    lattice = lattice_in_process
+    host = lattice.hosts[0] if where == "the same host" else (await lattice.add_hosts(1))[0]
+    await lattice.start_component("first", guests.echo(tag="1:"), host=host)
+    await lattice.start_component("second", guests.echo(tag="2:"), host=host)
+    await lattice.start_component("front", guests.relay(label="other"))
+    await lattice.link("front", "first", ECHO)
+    await lattice.link("front", "second", ECHO, name="other")
+    assert await lattice.call("front", FRONT, "say", "x") == "2:x"
+
+
+@pytest.mark.parametrize("where", ["the same host", "another host"])
+async def test_the_callees_error_is_the_cause_that_its_callers_caller_reads(
+    lattice_in_process: InProcessLattice, where: str
+) -> None:
+    lattice = lattice_in_process
+    host = lattice.hosts[0] if where == "the same host" else (await lattice.add_hosts(1))[0]
+    await lattice.start_component("echo", guests.echo(), host=host)
+    await lattice.start_component("front", guests.relay(function="trap"))
+    await lattice.link("front", "echo", ECHO)
+    error = await lattice.failure("front", FRONT, "say", "x")
+    assert error.kind == "trap" and "echo" in error.message
+
+
+@pytest.mark.parametrize("where", ["the same host", "another host"])
+async def test_a_deadline_passes_on_to_what_a_call_calls(
+    lattice_in_process: InProcessLattice, where: str
+) -> None:
+    lattice = lattice_in_process
+    host = lattice.hosts[0] if where == "the same host" else (await lattice.add_hosts(1))[0]
+    await lattice.start_component("echo", guests.echo(), host=host)
+    await lattice.start_component("front", guests.relay(function="loop"))
+    await lattice.link("front", "echo", ECHO)
+    error = await lattice.failure("front", FRONT, "say", "x", timeout_ms=500)
+    assert "deadline_exceeded" in str(error)
+    echo = host.services.components.get("echo")
+    await eventually(lambda: (echo.describe().stats or {})["running"] == 0)
+
+
+async def test_who_names_no_link_in_a_call_must_be_an_operators_client(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    """A source that has no link to the target gets nowhere, whatever it writes into the subject."""
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    name = InterfaceName.parse(ECHO)
+    for source, link in (("stranger", "default"), ("stranger", "_"), ("_client", "default")):
+        tail = subjects.call_tail(source, link, name, "say")
+        with pytest.raises(LinkNotFound):
+            await lattice.caller.call("echo", tail, pack(["x"]), linked=True)
+
+
+@pytest.mark.parametrize("where", ["the same host", "another host"])
+@pytest.mark.parametrize("size", [0, 1, 600_000, 4 * 1024 * 1024])
+async def test_payloads_pass_whole_both_ways(
+    lattice_in_process: InProcessLattice, where: str, size: int
+) -> None:
+    lattice = lattice_in_process
+    host = lattice.hosts[0] if where == "the same host" else (await lattice.add_hosts(1))[0]
+    await lattice.start_component("echo", guests.echo(), host=host)
+    await lattice.start_component("front", guests.relay())
+    await lattice.link("front", "echo", ECHO)
+    text = ("lath é " * (size // 7 + 1))[:size]
+    assert await lattice.call("front", FRONT, "say", text) == text
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\xc1", b"\x91", b"\xa1x", b"\x91\x01", b"\x92\xa1x\xa1y", b"\x90", b"\x91\xa1\xff", b"\x91\xc0",
+     b"\x91\xa1x\x00", b"\x91" * 500, b"\xdd\xff\xff\xff\xff", b"\x91\xd4\x05\x00"],
+)  # fmt: skip
+async def test_malformed_parameters_are_refused_and_leave_the_host_serving(
+    lattice_in_process: InProcessLattice, payload: bytes
+) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    tail = subjects.call_tail("_client", "_", InterfaceName.parse(ECHO), "say")
+    with pytest.raises(InvalidArgument):
+        await lattice.caller.call("echo", tail, payload, linked=False)
+    assert await lattice.call("echo", ECHO, "say", "x") == "x"
+
+
+async def test_many_large_calls_at_once_all_come_through(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    (other,) = await lattice.add_hosts(1)
+    await lattice.start_component("echo", guests.echo(), host=other)
+    await lattice.start_component("front", guests.relay())
+    await lattice.link("front", "echo", ECHO)
+    texts = [chr(97 + i) * 3_000_000 for i in range(12)]
+    answers = await asyncio.gather(*(lattice.call("front", FRONT, "say", text) for text in texts))
+    assert answers == texts
+    assert lattice.bus.connected
+
+
+async def test_a_component_reads_its_config_through_wasi_config_without_a_link(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    assert (await lattice.ask("config", "put", "app", greeting="hello", other="x")).success
+    await lattice.start_component("reader", guests.config_reader(), config=["app"])
+    assert await lattice.call("reader", FRONT, "say", "greeting") == "hello"
+    assert (await lattice.ask("config", "put", "app", greeting="good day")).success
+
+    async def changed() -> bool:
+        return bool(await lattice.call("reader", FRONT, "say", "greeting") == "good day")
+
+    await eventually(changed)
+    assert await lattice.call("reader", FRONT, "say", "nothing") == ""
+
+
+async def test_hosts_and_components_show_in_nats_micro(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    for name in ("lath-host", "echo"):
+        reply = await lattice.bus.request(f"$SRV.PING.{name}", timeout_ms=5000)
+        assert json.loads(reply.data)["name"] == name

@@ -36,7 +36,7 @@ HostFactory = Callable[..., Awaitable[list[Host]]]
 
 @pytest.fixture
 def presence_ttl_ms() -> int:
-    """How long presence holds. Override it where a test waits for somebody to be missed, without providers."""
+    """How long presence holds. Override it where a test waits for an end of it, without providers."""
     return PRESENCE_TTL_MS
 
 

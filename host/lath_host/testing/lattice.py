@@ -39,6 +39,7 @@ class InProcessLattice:
         hosts: The hosts, in the order in which they were made.
         presence: Who is there, as the client sees it.
         links: The link store.
+        caller: Calls over the client's connection.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class InProcessLattice:
         self.presence = PresenceView(bus, ttl_ms=presence_ttl_ms)
         self.links = LinkStore(bus)
         self._make_hosts = make_hosts
-        self._caller = Caller(bus, self.presence, CLIENT_SOURCE)
+        self.caller = Caller(bus, self.presence, CLIENT_SOURCE)
         self._parts = AsyncExitStack()
         self._files = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="lath-test-")))
 
     async def __aenter__(self) -> Self:
-        self._parts.push_async_callback(self._caller.close)
+        self._parts.push_async_callback(self.caller.close)
         return self
 
     async def __aexit__(
@@ -181,7 +182,7 @@ class InProcessLattice:
         """Calls a component as an operator's client does; wire values in and out."""
         name = InterfaceName.parse(interface)
         tail = subjects.call_tail(CLIENT_SOURCE, NO_LINK, name, function)
-        reply = await self._caller.call(
+        reply = await self.caller.call(
             target,
             tail,
             pack(list(params)),
