@@ -73,17 +73,27 @@ class Output:
         """Whether text goes to a terminal, so that it may be redrawn."""
         return self.is_text and self.console.is_terminal and sys.stdout.isatty()
 
+    def show(self, text: RenderableType) -> None:
+        """Prints text on stdout; into a pipe without the blanks that fill up a line."""
+        if sys.stdout.isatty():
+            self.console.print(text)
+            return
+        with self.console.capture() as capture:
+            self.console.print(text)
+        lines = (line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
+        sys.stdout.write("\n".join(lines) + "\n")
+
     def one(self, value: Any, text: RenderableType) -> None:
         """Prints one result: a JSON object, or its text."""
         if self.is_text:
-            self.console.print(text)
+            self.show(text)
         else:
             self._write(to_json(value))
 
     def many(self, values: Sequence[Any], text: RenderableType) -> None:
         """Prints a list: a JSON array, a line each (jsonl), or text."""
         if self.is_text:
-            self.console.print(text)
+            self.show(text)
         elif self.format is Format.jsonl:
             for value in values:
                 self._write(to_json(value))
@@ -93,7 +103,7 @@ class Output:
     def event(self, value: Any, text: RenderableType) -> None:
         """Prints one thing of a stream that has no end: always a line."""
         if self.is_text:
-            self.console.print(text)
+            self.show(text)
         else:
             sys.stdout.write(json.dumps(to_json(value), ensure_ascii=False) + "\n")
         sys.stdout.flush()
@@ -125,7 +135,12 @@ def to_json(value: Any) -> Any:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, empty: str) -> RenderableType:
     """A table with a header; `empty` stands for it where there are no rows."""
-    grid = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, header_style="bold", pad_edge=False)
+    grid = Table(
+        box=box.SIMPLE_HEAD if sys.stdout.isatty() else None,
+        header_style="bold",
+        pad_edge=False,
+        show_edge=False,
+    )
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:

@@ -176,7 +176,7 @@ def _participant_row(report: PingReport, link: LinkReport, index: int) -> list[R
     return [
         Text(f"{branch}{view.kind} {name} ({view.role})", style="dim"),
         state(view.state),
-        human_duration(view.uptime_ms),
+        human_duration(view.uptime_ms) if view.state == "active" else "",
         f"{view.check_ms:.1f} ms" if view.check_ms is not None else "",
         Text(view.error or values, style="red" if view.error else ""),
     ]

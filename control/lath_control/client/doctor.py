@@ -58,7 +58,7 @@ async def _bus(client: Client) -> AsyncIterator[Finding]:
     started = time.perf_counter()
     await client.bus.flush()
     round_trip_ms = (time.perf_counter() - started) * 1000
-    where = f"{client.nats_url} (nats-server {client.bus.nc.connected_server_version})"
+    where = f"{client.nats_url} (nats-server {_server_version(client.bus)})"
     if round_trip_ms > SLOW_BUS_MS:
         yield _warning(
             "bus", f"{where} took {round_trip_ms:.0f} ms to answer", "look at its load and network"
@@ -67,6 +67,11 @@ async def _bus(client: Client) -> AsyncIterator[Finding]:
         yield _ok("bus", f"{where} answers in {round_trip_ms:.1f} ms")
     account = await client.bus.nc.jetstream().account_info()
     yield _ok("jetstream", f"on, {account.streams} streams, {account.memory + account.storage} bytes")
+
+
+def _server_version(bus: Bus) -> str:
+    version = bus.nc.connected_server_version
+    return f"{version.major}.{version.minor}.{version.patch}"
 
 
 async def _buckets(client: Client) -> AsyncIterator[Finding]:

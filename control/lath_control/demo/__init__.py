@@ -1,11 +1,5 @@
-"""`lath demo`."""
+"""`lath demo`: the main job on real parts, step by step, each with what was expected and what came."""
 
-from __future__ import annotations
+from lath_control.demo.run import run_demo
 
-from pathlib import Path
-
-from lath_control.cli.output import Output
-
-
-async def run_demo(out: Output, *, examples: Path | None, keep: bool) -> bool:
-    return False
+__all__ = ["run_demo"]

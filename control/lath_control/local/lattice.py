@@ -43,6 +43,7 @@ class LocalOptions(BaseModel):
         store: Where nats-server keeps its data; absent: with the lattice's state.
         context: The context to write and select; absent: none.
         env: More environment for the hosts.
+        root: Where state, store and logs go; absent: the user's state folder.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +54,7 @@ class LocalOptions(BaseModel):
     store: Path | None = None
     context: Name | None = "local"
     env: dict[str, str] = {}
+    root: Path | None = None
 
 
 class LocalLattice:
@@ -66,7 +68,7 @@ class LocalLattice:
     def __init__(self, options: LocalOptions, tell: Progress = lambda text: None) -> None:
         self.options = options
         self._tell = tell
-        self._file = StateFile(options.lattice)
+        self._file = StateFile(options.lattice, options.root)
         self._server: Server | None = None
         self._hosts: dict[str, asyncio.subprocess.Process] = {}
         self._state: LocalState | None = None

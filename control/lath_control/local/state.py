@@ -44,8 +44,8 @@ class LocalState(BaseModel):
 class StateFile:
     """Where the state of one lattice is kept; its folder also holds the store and the logs."""
 
-    def __init__(self, lattice: str) -> None:
-        self.folder = state_dir() / "local" / check_name(lattice, "lattice")
+    def __init__(self, lattice: str, root: Path | None = None) -> None:
+        self.folder = (root or state_dir() / "local") / check_name(lattice, "lattice")
         self.path = self.folder / "state.json"
 
     @property
