@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from lath.errors import CallCancelled, InvalidArgument, LathError
+from lath.errors import CallCancelled, InvalidArgument, LathError, NotConnected
 from lath.names import new_id, shown
 from lath.rpc.budget import ByteBudget
 from lath.rpc.failure import body_of, error_of, headers_of
@@ -140,7 +140,8 @@ class BulkPort:
     """Large payloads of one bus, both ways. Shared by all callers and servers on it."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        # The registry is keyed weakly by the bus, which the client leads back to.
+        self._client = weakref.ref(client)
         self.in_flight = ByteBudget(IN_FLIGHT_BYTES_MAX)
         self._inbox: str = client.new_inbox()
         self._opening = asyncio.Lock()
@@ -160,6 +161,18 @@ class BulkPort:
                 await port._open()
                 port._opened = True
         return port
+
+    @property
+    def client(self) -> Client:
+        """The second connection.
+
+        Raises:
+            NotConnected: It was closed and forgotten.
+        """
+        client = self._client()
+        if client is None:
+            raise NotConnected("the connection for large payloads was closed")
+        return client
 
     async def _open(self) -> None:
         # Pulls go through nats-py's queue: one is answered after the other, so a slow connection holds

@@ -237,9 +237,14 @@ class Caller:
             await self._bus.nc.publish(pending.subject, payload, self._inbox + call_id, headers)
             return await self._result(pending, await pending.future, self._bus.nc, deadline, linked)
         except nats_errors.Error as e:
+            pending.abandon()
             raise _not_sent(e, route) from e
         except (asyncio.CancelledError, DeadlineExceeded):
+            pending.abandon()
             await self._cancel(pending)
+            raise
+        except LathError:
+            pending.abandon()
             raise
         finally:
             watched.discard(pending)

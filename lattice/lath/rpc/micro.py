@@ -26,7 +26,6 @@ from lath.telemetry import get_logger
 
 if TYPE_CHECKING:
     from lath.bus import Bus
-    from lath.bus.subscription import Subscription
 
 _log = get_logger("lath.rpc")
 
@@ -95,7 +94,7 @@ class Micro:
         # The registry is keyed weakly by the bus, so this must not keep it alive.
         self._bus = weakref.ref(bus)
         self._services: dict[tuple[str, str], tuple[Service, CallStats]] = {}
-        self._subscription: Subscription | None = None
+        self._subscribed = False
         self._lock = asyncio.Lock()
 
     @staticmethod
@@ -124,8 +123,9 @@ class Micro:
         self._services[key] = (service, stats or CallStats())
         async with self._lock:
             bus = self._bus()
-            if self._subscription is None and bus is not None:
-                self._subscription = await bus.subscribe(MICRO_PATTERN, self._asked)
+            if not self._subscribed and bus is not None:
+                await bus.subscribe(MICRO_PATTERN, self._asked)  # the bus owns it, and ends it
+                self._subscribed = True
 
         def remove() -> None:
             self._services.pop(key, None)

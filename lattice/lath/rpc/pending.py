@@ -34,6 +34,11 @@ class Pending:
     def cancel_subject(self) -> str:
         return self.route.cancel_subject(self.instance)
 
+    def abandon(self) -> None:
+        """Nobody looks at the answer any more."""
+        if not self.future.cancel() and not self.future.cancelled():
+            self.future.exception()
+
     def fail(self, error: LathError) -> None:
         if not self.future.done():
             self.future.set_exception(error)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
+import weakref
 from pathlib import Path
 
 import pytest
@@ -261,3 +263,22 @@ async def test_a_server_restart_amid_large_calls_fails_them_at_once_and_the_next
             await bus.flush()
         assert await caller.call("blob", TAIL, payload, timeout_ms=10_000, linked=True) == payload
         await idle(caller_bus, server_bus)
+
+
+async def test_a_closed_bus_is_forgotten(shared_nats_server: Server, lattice: str) -> None:
+    async def use() -> weakref.ref[Bus]:
+        async with (
+            await Bus.connect(shared_nats_server.url, lattice=lattice, name="both") as bus,
+            CallServer(bus, "blob", "i1", echo),
+            Caller(bus, None, "app") as caller,
+        ):
+            await caller.call("blob", TAIL, bytes(2 * MIB), linked=True)
+            return weakref.ref(bus)
+
+    forgotten = await use()
+
+    def gone() -> bool:
+        gc.collect()
+        return forgotten() is None
+
+    await eventually(gone)
