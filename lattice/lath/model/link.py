@@ -126,5 +126,5 @@ class LinkSelector(BaseModel):
             and self.wit_namespace in (None, link.wit_namespace)
             and self.wit_package in (None, link.wit_package)
             and self.participant in (None, link.source_id, link.target)
-            and self.key in (None, link.key)
+            and (self.key is None or self.key == link.key)
         )

@@ -67,6 +67,7 @@ class LinkSlot:
     """A link's state at this instance, and the task that moves it.
 
     Attributes:
+        key: The link's key.
         link: As KV holds it, or held it last.
         state: See the module's first lines.
         revision: The one that was applied, or tried last.
@@ -82,6 +83,7 @@ class LinkSlot:
         on_change: Callable[[LinkSlot], None],
         on_end: Callable[[LinkSlot, set[asyncio.Task[None]]], None],
     ) -> None:
+        self.key: Final = link.key  # a link makes its key anew each time it is asked
         self.link = link
         self.state: LinkState = "opening"
         self.revision = link.revision
@@ -101,17 +103,14 @@ class LinkSlot:
         self._tried: Link | None = None
         self._opened: _Opened | None = None
         self._close_error: str | None = None
+        self._told: HeldLink | None = None  # kept, since a ping may ask for ten thousand of these at once
         self._uses: set[LinkUse] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(self._run(), name=f"link {link.key}")
+        self._task = asyncio.create_task(self._run(), name=f"link {self.key}")
 
     # --- what others ask of it -----------------------------------------------------------------------
-
-    @property
-    def key(self) -> str:
-        return self.link.key
 
     @property
     def wanted(self) -> bool:
@@ -198,16 +197,19 @@ class LinkSlot:
     def report(self) -> HeldLink:
         """What this instance says of the link."""
         failed = self.state == "failed"
-        return HeldLink(
-            key=self.key,
-            role="source" if self.link.source_id == self._participant else "target",
-            state=self.state,
-            revision=self.revision,
-            uptime_ms=self._uptime_ms(),
-            error=self.error if failed else self._close_error,
-            attempt=self.attempt if failed else None,
-            retry_in_ms=max(0, int((self._retry_at - self._loop.time()) * 1000)) if failed else None,
-        )
+        if self._told is None:
+            self._told = HeldLink(
+                key=self.key,
+                role="source" if self.link.source_id == self._participant else "target",
+                state=self.state,
+                revision=self.revision,
+                error=self.error if failed else self._close_error,
+                attempt=self.attempt if failed else None,
+            )
+        if failed:
+            retry_in_ms = max(0, int((self._retry_at - self._loop.time()) * 1000))
+            return self._told.model_copy(update={"retry_in_ms": retry_in_ms})
+        return self._told.model_copy(update={"uptime_ms": self._uptime_ms()})
 
     def _uptime_ms(self) -> int:
         if self.state != "active" or self._opened is None:
@@ -272,6 +274,7 @@ class LinkSlot:
             self._become("opening", link.revision)
         self._try_now = False
         self._tried = link
+        self._told = None
         self.attempt += 1
         await self._open(link)
 
@@ -310,7 +313,7 @@ class LinkSlot:
             self._fail(link, reason_of(error), error)
         else:
             self._opened = _Opened(link, task.result(), self._loop.time())
-            self._close_error = None
+            self._close_error = self._told = None
 
     def _fail(self, link: Link, reason: str, error: BaseException | None = None) -> None:
         delay_ms = self._backoff.delay_ms(self.attempt)
@@ -372,6 +375,7 @@ class LinkSlot:
             self._close_error = "close_link was cancelled by itself"
         elif (error := task.exception()) is not None:
             self._close_error = f"close_link: {reason_of(error)}"
+        self._told = None
         if self._close_error:
             _log.error("link could not be closed properly", key=self.key, reason=self._close_error)
 
@@ -379,6 +383,7 @@ class LinkSlot:
         """Notes a state and tells of it when it is new; `again`: also when it is not."""
         if state == self.state and revision == self.revision and not again:
             return
+        self._told = None
         self.state, self.revision = state, revision
         if state != "failed":
             self.error = None
