@@ -1,28 +1,23 @@
-"""What lath's calls cost beside bare NATS and gRPC: a small echo between two processes.
+"""Ways of calling an echo in another process, measured side by side: what bench/calls.py compares with.
 
-    python bench/rpc.py [--seconds 1.0] [--rounds 5] [--json FILE]
-
-`raw` is nats-py's own request and `msg.respond`; `raw+header` the same with the `Lath` header that every call
-carries; `lath` is `Caller` to `CallServer`; `lath+trace` forwards a trace context that nobody records;
-`grpc.aio` is a plain handler. The server is another process each
-time, rounds are interleaved, and each figure is the median of its rounds.
+`raw` is nats-py's own request and `msg.respond`; `raw+header` the same with the `Lath` header that every
+call carries; `lath` is `Caller` to `CallServer`, with no component behind; `grpc.aio` a plain handler. The
+server is another process, rounds are interleaved, and each figure is the median of its rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import statistics
 import sys
-import tempfile
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeAlias
 
 import grpc.aio
+import msgpack
 import nats
 
 from lath import telemetry
@@ -30,13 +25,16 @@ from lath.bus import Bus
 from lath.model.presence import Presence
 from lath.names import InterfaceName
 from lath.rpc import Caller, CallHeader, CallServer, IncomingCall
-from lath.server import Server
 from lath.subjects import HEADER_CALL, call_tail
 
 LATTICE = "bench"
 TARGET = "echo"
 INSTANCE = "one"
-PAYLOAD = b"x" * 64
+PAYLOAD: bytes = msgpack.packb("x" * 64)
+"""A string of 64 characters as it travels; a component's parameters are an array around it."""
+IN_FLIGHT = (64, 1)
+WARM_UP_SECONDS = 0.3
+Results: TypeAlias = dict[str, dict[str, dict[str, float]]]
 TAIL = call_tail("bench", "default", InterfaceName("lath", "bench", "echo"), "echo")
 GRPC_METHOD = "/lath.Bench/Echo"
 TRACE = telemetry.TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -118,7 +116,9 @@ async def measure(call: Call, in_flight: int, seconds: float) -> tuple[float, li
     return len(durations) / (time.perf_counter() - began), durations
 
 
-async def run(url: str, port: str, seconds: float, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+@asynccontextmanager
+async def contenders(url: str, port: str) -> AsyncIterator[dict[str, Call]]:
+    """The calls to the peer process, by name."""
     async with AsyncExitStack() as stack:
         nc = await nats.connect(url)
         stack.push_async_callback(nc.close)
@@ -132,8 +132,7 @@ async def run(url: str, port: str, seconds: float, rounds: int) -> dict[str, dic
             return (await nc.request("raw.echo", PAYLOAD, timeout=10)).data
 
         async def raw_header() -> bytes:
-            msg = await nc.request("raw.echo", PAYLOAD, timeout=10, headers=header)
-            return msg.data
+            return (await nc.request("raw.echo", PAYLOAD, timeout=10, headers=header)).data
 
         async def lath() -> bytes:
             return await caller.call(TARGET, TAIL, PAYLOAD, linked=True)
@@ -145,75 +144,66 @@ async def run(url: str, port: str, seconds: float, rounds: int) -> dict[str, dic
         async def grpc_aio() -> bytes:
             return await grpc_call(PAYLOAD, timeout=10)  # type: ignore[no-any-return]
 
-        calls: dict[str, Call] = {
+        yield {
             "raw": raw,
             "raw+header": raw_header,
             "lath": lath,
             "lath+trace": lath_traced,
             "grpc.aio": grpc_aio,
         }
-        found: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
-        for call in calls.values():
-            await measure(call, 64, 0.2)
-        for _ in range(rounds):
-            for in_flight in (64, 1):
-                for name, call in calls.items():
-                    rate, durations = await measure(call, in_flight, seconds)
-                    cuts = statistics.quantiles(durations, n=100)
-                    found.setdefault((name, in_flight), []).append((rate, cuts[49], cuts[98]))
-        return {
-            f"in_flight_{in_flight}": {
-                name: {
-                    key: statistics.median(sample[i] for sample in found[name, in_flight])
-                    for i, key in enumerate(("calls_per_s", "p50_us", "p99_us"))
-                }
-                for name in calls
+
+
+async def compare(calls: dict[str, Call], seconds: float, rounds: int) -> Results:
+    """The medians over `rounds` interleaved rounds, by how many calls are in flight and by contender."""
+    found: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
+    for call in calls.values():
+        await measure(call, IN_FLIGHT[0], WARM_UP_SECONDS)
+    for _ in range(rounds):
+        for in_flight in IN_FLIGHT:
+            for name, call in calls.items():
+                rate, durations = await measure(call, in_flight, seconds)
+                cuts = statistics.quantiles(durations, n=100)
+                found.setdefault((name, in_flight), []).append((rate, cuts[49], cuts[98]))
+    return {
+        f"in_flight_{in_flight}": {
+            name: {
+                key: statistics.median(sample[i] for sample in found[name, in_flight])
+                for i, key in enumerate(("calls_per_s", "p50_us", "p99_us"))
             }
-            for in_flight in (64, 1)
+            for name in calls
         }
+        for in_flight in IN_FLIGHT
+    }
 
 
-async def measure_all(seconds: float, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
-    with tempfile.TemporaryDirectory() as folder:
-        async with Server(store_dir=Path(folder)) as nats_server:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, __file__, "--serve", nats_server.url, stdin=PIPE, stdout=PIPE
-            )
-            if child.stdin is None or child.stdout is None:
-                raise RuntimeError("the other process has no pipes")
-            try:
-                port = (await child.stdout.readline()).decode().strip()
-                return await run(nats_server.url, port, seconds, rounds)
-            finally:
-                child.stdin.close()
-                await child.wait()
+@asynccontextmanager
+async def peer(url: str) -> AsyncIterator[str]:
+    """The other process; yields the port of its gRPC server."""
+    child = await asyncio.create_subprocess_exec(sys.executable, __file__, url, stdin=PIPE, stdout=PIPE)
+    if child.stdin is None or child.stdout is None:
+        raise RuntimeError("the other process has no pipes")
+    try:
+        yield (await child.stdout.readline()).decode().strip()
+    finally:
+        child.stdin.close()
+        await child.wait()
 
 
-def show(results: dict[str, dict[str, dict[str, float]]]) -> None:
+def show(results: Results) -> None:
+    """Prints a table per number of calls in flight."""
     for title, figures in results.items():
         print(f"\n{title.replace('_', ' ')}, {len(PAYLOAD)} bytes")
-        print(f"{'':12}{'calls/s':>10}{'p50 µs':>10}{'p99 µs':>10}{'of raw+header':>15}")
+        head = f"{'':16}{'calls/s':>10}{'p50 µs':>10}{'p99 µs':>10}{'of raw+header':>15}{'of grpc':>10}"
+        print(head)
         for name, f in figures.items():
-            share = f["calls_per_s"] / figures["raw+header"]["calls_per_s"]
-            print(f"{name:12}{f['calls_per_s']:>10.0f}{f['p50_us']:>10.0f}{f['p99_us']:>10.0f}{share:>15.2f}")
-
-
-def main(seconds: float, rounds: int, output: Path | None) -> None:
-    results = asyncio.run(measure_all(seconds, rounds))
-    show(results)
-    if output is not None:
-        record = {"bench": "rpc", "payload_bytes": len(PAYLOAD), "rounds": rounds, "results": results}
-        output.write_text(json.dumps(record, indent=2) + "\n")
+            of_raw, of_grpc = (
+                f["calls_per_s"] / figures[base]["calls_per_s"] for base in ("raw+header", "grpc.aio")
+            )
+            print(
+                f"{name:16}{f['calls_per_s']:>10.0f}{f['p50_us']:>10.0f}{f['p99_us']:>10.0f}"
+                f"{of_raw:>15.2f}{of_grpc:>10.2f}"
+            )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--serve", metavar="URL", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.serve:
-        asyncio.run(serve(arguments.serve))
-    else:
-        main(arguments.seconds, arguments.rounds, arguments.json)
+    asyncio.run(serve(sys.argv[1]))

@@ -1,0 +1,8 @@
+"""The Python component that bench/calls.py calls: gives back what it gets."""
+
+from wit_world import exports
+
+
+class Echo(exports.Echo):
+    def echo(self, text: str) -> str:
+        return text
