@@ -19,7 +19,7 @@ from lath.bus.connection import Bus
 from lath.bus.entry import Entry
 from lath.bus.jetstream import STREAM_NOT_FOUND, JetStreamError
 from lath.bus.watch import HEARTBEAT_MS, Watch
-from lath.errors import LathError
+from lath.errors import ConnectionLost, LathError, NotConnected
 from lath.subjects import BucketKind
 from lath.telemetry import get_logger
 
@@ -210,7 +210,8 @@ class Mirror:
     def _tell_error(self, error: LathError) -> None:
         """Logs each kind of trouble once, not at each attempt. A bucket yet to be made is no trouble."""
         missing = isinstance(error, JetStreamError) and error.code == STREAM_NOT_FOUND
-        if not missing and (self.error is None or type(self.error) is not type(error)):
+        told_by_bus = isinstance(error, NotConnected | ConnectionLost)
+        if not missing and not told_by_bus and (self.error is None or type(self.error) is not type(error)):
             _log.warning("cannot read a bucket, trying again", bucket=self._kind, error=str(error))
         self.error = error
 

@@ -278,6 +278,8 @@ class Bus:
             await callbacks.close()
         if self._bulk is not None:
             await self._bulk.close()
+        if not self.nc.is_connected:
+            self.nc.drop_pending()  # else the client writes what waits to the broken connection, and raises
         await self.nc.close()
         for subscription in subscriptions:
             await subscription.cancel_handlers()  # those that started while the others ended

@@ -21,6 +21,8 @@ API: Final = "$JS.API."
 FLOW_CONTROL_PREFIX: Final = "$JS.FC."
 TIMEOUT_MS: Final = 5_000
 """For one request to JetStream: it answers in milliseconds, except while it elects a leader."""
+CONSUMER_TIMEOUT_MS: Final = 2_500
+"""Making a consumer is simply tried again: a request is lost while a cluster elects its leader."""
 
 STREAM_NOT_FOUND: Final = 10059
 MESSAGE_NOT_FOUND: Final = 10037
@@ -190,5 +192,6 @@ async def create_consumer(bus: Bus, stream: str, config: Mapping[str, Any]) -> i
         bus,
         f"CONSUMER.CREATE.{stream}.{config['name']}.{config['filter_subject']}",
         {"stream_name": stream, "config": config, "action": "create"},
+        timeout_ms=CONSUMER_TIMEOUT_MS,
     )
     return int(reply.get("num_pending", 0))

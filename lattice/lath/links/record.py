@@ -28,7 +28,7 @@ def read_link(entry: Entry) -> Link:
     if stored.key != entry.key:
         raise InvalidArgument(f"the value of link {shown(entry.key)} is that of {shown(stored.key)}")
     revision = Revision(incarnation=stored.incarnation, sequence=entry.sequence)
-    return Link(**dict(stored), revision=revision)
+    return Link.model_construct(**stored.__dict__, revision=revision)  # its values have just been checked
 
 
 def read_config(entry: Entry) -> dict[str, str]:
