@@ -11,6 +11,7 @@ import sys
 from typing import Any, Final, Literal, TypeAlias
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, WrappedLogger
 
 from lath.errors import InvalidArgument
@@ -103,13 +104,19 @@ def configure_logging(level: str | None = None, format: LogFormat | None = None)
 
 
 def _formatter(format_name: str) -> logging.Formatter:
+    # Never the local variables of a traceback's frames, which structlog adds unless told not to: they hold
+    # payloads, config values and passwords.
     processors: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if format_name == "json":
         processors += [
             structlog.processors.StackInfoRenderer(),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(default=repr),
         ]
     else:
-        processors += [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        processors += [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=processors)

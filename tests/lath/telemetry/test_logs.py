@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
@@ -42,6 +43,23 @@ def test_a_line_is_json_on_stderr_with_the_trace(capsys: pytest.CaptureFixture[s
     assert (foreign["event"], foreign["trace_id"]) == ("from a library", TRACE.trace_id)
     assert "trace_id" not in last
     assert out.out == ""
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_the_variables_of_a_traceback_are_never_logged(
+    capsys: pytest.CaptureFixture[str], format: Literal["json", "console"]
+) -> None:
+    def connect(password: str) -> None:
+        raise ValueError("cannot connect")
+
+    telemetry.configure_logging("info", format)
+    try:
+        connect(" ".join(["hun", "ter2"]).replace(" ", ""))
+    except ValueError:
+        telemetry.get_logger("lath.spec").exception("it broke")
+    text = capsys.readouterr().err
+    assert "cannot connect" in text
+    assert "hunter2" not in text
 
 
 def test_an_exception_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
