@@ -19,10 +19,10 @@ from lath.telemetry import current, get_logger
 from lath_host import guest_config
 from lath_host.deployment import Deployment
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.exports import Exports
 from lath_host.identity import lath_version
 from lath_host.imports import GuestCall, Imports
 from lath_host.local import LocalCall, LocalTargets, observed
+from lath_host.offered import Offered
 from lath_host.pool import InstancePool
 from lath_host.routes import Routes
 from lath_host.wasi import native_interface
@@ -61,7 +61,7 @@ class Component:
         self.deployment = deployment
         self.compiled = compiled
         self.instance_id = new_id()
-        self.exports = Exports(deployment.id, compiled.world)
+        self.offered = Offered(deployment.id, compiled.world)
         self._parts = parts
         self._draining = False
         self._limits = deployment.pool_limits()
@@ -137,7 +137,7 @@ class Component:
         if subject.source != CLIENT_SOURCE or subject.link != NO_LINK:
             path = (subject.source, subject.namespace, subject.package, subject.link, subject.interface)
             await self._parts.routes.admit(path, self.id, header.revision, call.deadline)
-        export = self.exports.find(
+        export = self.offered.find(
             subject.namespace, subject.package, subject.interface, header.interface_version, subject.function
         )
         params = unpack_for_type(call.payload)
@@ -150,7 +150,7 @@ class Component:
         path = (call.source, name.namespace, name.package, call.link_name, name.interface)
         with observed("server", self.id, call):
             await self._parts.routes.admit(path, self.id, call.revision, call.deadline)
-            export = self.exports.find(
+            export = self.offered.find(
                 name.namespace, name.package, name.interface, name.version, call.function
             )
             context = GuestCall(call.deadline, call.app_version, current())
@@ -175,9 +175,9 @@ class Component:
     def fault_of_link(self, link: Link) -> str | None:
         """Why this component, as the target of `link`, cannot serve it; None when it can."""
         for interface in link.interfaces:
-            if not self.exports.offers(link.wit_namespace, link.wit_package, interface):
+            if not self.offered.offers(link.wit_namespace, link.wit_package, interface):
                 wanted = f"{link.wit_namespace}:{link.wit_package}/{interface}"
-                exported = ", ".join(self.exports.interfaces) or "no interface"
+                exported = ", ".join(self.offered.interfaces) or "no interface"
                 return f"component {self.id} does not export {wanted}; it exports {exported}"
         return None
 
@@ -196,7 +196,7 @@ class Component:
             max_instances=self.deployment.max_instances,
             limits=limits,
             instance_id=self.instance_id,
-            exports=self.exports.interfaces,
+            exports=self.offered.interfaces,
             imports=self._linked_imports(),
             digest=self.compiled.digest,
             stats={k: v for k, v in asdict(self._pool.stats).items() if isinstance(v, int)},
@@ -221,7 +221,7 @@ class Component:
             started_ms=int(time.time() * 1000),
             version=lath_version(),
             name=self.id,
-            interfaces=self.exports.interfaces,
+            interfaces=self.offered.interfaces,
         )
 
     def _config(self) -> Mapping[str, str]:
