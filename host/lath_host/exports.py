@@ -1,107 +1,136 @@
-"""What a component exports, found by what a call asks for: interface, version, function."""
+"""The functions that a component exports: found by name and version, compiled once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lath.codec import result_packer
-from lath.errors import NotFound
-from lath.names import NO_LINK, InterfaceName, versions_compatible
-from lath.wit.types import Func, World
+from lath.errors import InvalidArgument, NotFound
+from lath.names import InterfaceName, shown, versions_compatible
+from lath.wit.types import Func
+from lath_host import capi
+from lath_host.reflect import WORLD_LEVEL
+from lath_host.values import Lift, LowerParams, handles_in, lift_of, lower_params_of
 
-WORLD_LEVEL: Final = ""
-"""The name of the export that holds the functions of the world itself."""
+if TYPE_CHECKING:
+    from lath_host.engine import CompiledComponent
+
+_WORLD_TOKEN: Final = "_"
+"""Stands for the interface of a world's own function on the wire."""
+_NAMES_MAX: Final = 4096
+"""Names kept, each compatible version that somebody asked for counted apart: versions are the callers'
+choice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
-    """One exported function.
+@dataclass(frozen=True, eq=False, slots=True)
+class ExportPlan:
+    """An exported function, compiled.
 
     Attributes:
-        interface: The name of the export in the component, with its version.
-        function: The function's WIT name.
         func: Its signature.
-        pack: Packs the wire value of its result.
+        index: Address of its export index.
+        lower_params: Lays the parameters out.
+        lift_result: Reads the result; None where there is none.
+        params_count: How many parameters it has.
+        lowers_handles: Whether parameters contain handles, which only a live store can make.
     """
 
-    interface: str
-    function: str
     func: Func
-    pack: Callable[[Any], bytes]
+    index: int
+    lower_params: LowerParams
+    lift_result: Lift | None
+    params_count: int
+    lowers_handles: bool
 
 
 class Exports:
-    """The exports of one component. Answers are kept: a call looks them up in one step.
+    """The exports of one component.
 
-    Args:
-        component_id: For messages.
-        world: The component's world.
+    Attributes:
+        plans: By (interface, function), as they were asked for.
     """
 
-    def __init__(self, component_id: str, world: World) -> None:
-        self._id = component_id
-        self._world = world
-        self._by_path: dict[str, list[InterfaceName]] = {}
-        for interface in world.exports.values():
-            # componentize-py also exports an instance by the plain name "exports": no subject can name it.
-            if interface.name != WORLD_LEVEL and ":" in interface.name:
-                parsed = InterfaceName.parse(interface.name)
-                self._by_path.setdefault(parsed.unversioned, []).append(parsed)
-        self._found: dict[tuple[str, str, str, str, str], Export] = {}
+    def __init__(self, compiled: CompiledComponent, name: str) -> None:
+        self.plans: dict[tuple[str, str], ExportPlan] = {}
+        self._compiled = compiled
+        self._name = name
 
-    @property
-    def interfaces(self) -> tuple[str, ...]:
-        """Names of the exported interfaces, with versions."""
-        return tuple(sorted(str(name) for names in self._by_path.values() for name in names))
+    def close(self) -> None:
+        """Frees the export indices."""
+        for plan in {id(plan): plan for plan in self.plans.values()}.values():
+            capi.component_export_index_delete(plan.index)
+        self.plans.clear()
 
-    def offers(self, namespace: str, package: str, interface: str) -> bool:
-        """Whether the interface is exported, at any version."""
-        return f"{namespace}:{package}/{interface}" in self._by_path
-
-    def find(self, namespace: str, package: str, interface: str, version: str, function: str) -> Export:
-        """The exported function that a call asks for.
-
-        Args:
-            namespace: Of the interface; `_` in all three for a function of the world itself.
-            package: Likewise.
-            interface: Likewise.
-            version: The version that the caller was built against; empty for any.
-            function: The function's WIT name.
+    def find(self, interface: str, function: str) -> tuple[str, Func]:
+        """The interface as the component calls it, and the function's signature.
 
         Raises:
-            NotFound: The interface, a compatible version of it, or the function is not exported; the message
-                names what was asked for and what there is.
+            NotFound: There is none of that name, or only in another version; both are named.
+            InvalidArgument: It cannot be called; the message has the reason.
         """
-        key = (namespace, package, interface, version, function)
-        found = self._found.get(key)
-        if found is None:
-            found = self._found[key] = self._resolve(*key)
-        return found
-
-    def _resolve(self, namespace: str, package: str, interface: str, version: str, function: str) -> Export:
-        if interface == NO_LINK:
-            name = WORLD_LEVEL
-            shown = f"component {self._id}"
-        else:
-            name = shown = self._version_of(InterfaceName(namespace, package, interface, version))
-        there = self._world.exports.get(name)
-        func = there.functions.get(function) if there else None
-        if func is None:
-            functions = ", ".join(sorted(there.functions)) if there else ""
+        name = self._find_interface(WORLD_LEVEL if interface == _WORLD_TOKEN else interface)
+        reason = self._compiled.unsupported(name, function)
+        if reason is not None:
+            raise InvalidArgument(f"{self._name} cannot be called at {interface} {reason}")
+        functions = self._compiled.world.exports[name].functions
+        if function not in functions:
             raise NotFound(
-                f"{shown} as exported by {self._id} has no function {function}; it has: {functions or 'none'}"
+                f"{self._name} has no function {shown(function)} in {name or 'its world'} "
+                f"(it has {', '.join(functions) or 'none'})"
             )
-        return Export(name, function, func, result_packer(func))
+        return name, functions[function]
 
-    def _version_of(self, asked: InterfaceName) -> str:
-        offered = self._by_path.get(asked.unversioned, [])
-        for name in offered:
-            if versions_compatible(asked.version, name.version):
-                return str(name)
-        if offered:
-            there = " and ".join(str(name) for name in offered)
-            raise NotFound(f"component {self._id} exports {there}, not a version compatible with {asked}")
-        exported = ", ".join(self.interfaces) or "no interface"
-        raise NotFound(f"component {self._id} does not export {asked}; it exports {exported}")
+    def prepare(self, component: Any, interface: str, function: str) -> ExportPlan:
+        """Compiles an export of `component`, and keeps it under the name that it was asked for by."""
+        name, func = self.find(interface, function)
+        plan = self.plans.get((name, function))
+        if plan is None:
+            plan = self.plans[name, function] = ExportPlan(
+                func=func,
+                index=_export_index(component, name, function),
+                lower_params=lower_params_of(func.params),
+                lift_result=lift_of(func.result) if func.result else None,
+                params_count=len(func.params),
+                lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
+            )
+        if len(self.plans) < _NAMES_MAX:
+            self.plans[interface, function] = plan
+        return plan
+
+    def _find_interface(self, interface: str) -> str:
+        exports = self._compiled.world.exports
+        if interface in exports:
+            return interface
+        if interface == WORLD_LEVEL and self._compiled.unsupported(WORLD_LEVEL):
+            raise InvalidArgument(
+                f"{self._name} cannot be called at its world: {self._compiled.unsupported(WORLD_LEVEL)}"
+            )
+        offered = [name for name in exports if name]
+        if interface != WORLD_LEVEL:
+            asked = InterfaceName.parse(interface)
+            for name in offered:
+                if _serves(name, asked):
+                    return name
+        listed = ", ".join(offered) or "no interface"
+        raise NotFound(f"{self._name} does not export {interface or 'functions of its world'}, but {listed}")
+
+
+def _serves(offered: str, asked: InterfaceName) -> bool:
+    try:
+        name = InterfaceName.parse(offered)
+    except InvalidArgument:
+        return False
+    return name.unversioned == asked.unversioned and versions_compatible(asked.version, name.version)
+
+
+def _export_index(component: Any, interface: str, function: str) -> int:
+    pointer = capi.pointer_value(component.ptr())
+    outer: int | None = None
+    if interface:
+        name = interface.encode()
+        outer = capi.component_get_export_index(pointer, None, name, len(name))
+    name = function.encode()
+    index: int = capi.component_get_export_index(pointer, outer, name, len(name))
+    if outer:
+        capi.component_export_index_delete(outer)
+    return index

@@ -23,10 +23,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, LathError, LimitExceeded, Trap
-from lath.wit.types import Func, Handle
+from lath.wit.types import Handle
 from lath_host import capi
+from lath_host.explain import explain, first_line
+from lath_host.exports import ExportPlan
 from lath_host.linkage import CallContext, ImportHandler, Linkage, PendingImport
-from lath_host.values import Arena, Lift, LowerParams
+from lath_host.values import Arena
 from lath_host.values.arena import BYTES_AT
 from lath_host.wasi.output import Lines
 
@@ -45,29 +47,7 @@ HANDLES_MAX: Final = 100_000
 """Handles that one guest may hold: one that never drops any must not fill the host's memory."""
 _START_FUEL: Final = (1 << 63) - 1
 """Instantiating is not metered: a call is."""
-_TRACE_LINES_MAX: Final = 12
 _UNLIMITED: Final = -1
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ExportPlan:
-    """An exported function, compiled.
-
-    Attributes:
-        func: Its signature.
-        index: Address of its export index.
-        lower_params: Lays the parameters out.
-        lift_result: Reads the result; None where there is none.
-        params_count: How many parameters it has.
-        lowers_handles: Whether parameters contain handles, which only a live store can make.
-    """
-
-    func: Func
-    index: int
-    lower_params: LowerParams
-    lift_result: Lift | None
-    params_count: int
-    lowers_handles: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +218,10 @@ class Guest:
             self._arena.end()
             self._arena = None
         if self._error.value:
-            failure = capi.take_error(self._error.value)
+            error = capi.take_error(self._error.value)
             self._error.value = None
-            raise self._explain(failure) from self.failure
+            self._raise_failure()
+            raise self._explain(error)
 
     async def drive(self, context: CallContext | None) -> None:
         """Polls a call until it has finished. To give it up, cancel this and `discard` the guest.
@@ -250,20 +231,25 @@ class Guest:
         """
         pause = PAUSE_SECONDS_MIN
         while True:
-            if self.failure is not None:
-                raise Trap(f"an import failed: {_first_line(str(self.failure))}") from self.failure
-            if self.pending is not None:
+            self._raise_failure()
+            if self.pending is not None and not self.pending.answered:
                 await self._answer(self.pending, context)
             elif self.busy or self._epochs.now != self._polled_at:
                 self.busy = True
-                if await self._poll_in_thread():
-                    return
-                continue
             else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_SECONDS_MAX)
-            if not self.busy and self._poll():
+            if await self._poll_in_thread() if self.busy else self._poll():
                 return
+
+    def _raise_failure(self) -> None:
+        """Raises what went wrong in a callback, where no exception may be raised."""
+        failure = self.failure
+        if failure is None:
+            return
+        if isinstance(failure, LimitExceeded) or not isinstance(failure, Exception):
+            raise failure  # the guest's own limit, or an interrupt of the whole process
+        raise Trap(f"an import failed: {first_line(str(failure))}") from failure
 
     def _poll(self) -> bool:
         self._begin_slice(INLINE_TICKS)
@@ -366,12 +352,13 @@ class Guest:
             lines = self._outputs[stream] = Lines(stream, self._settings.linkage.log)
         lines.write(data)
 
-    def _last_complaint(self) -> str:
+    def _explain(self, failure: capi.WasmtimeFailure) -> LathError:
         lines = self._outputs.get("stderr")
-        if lines is None:
-            return ""
-        lines.end()
-        return lines.last
+        if lines is not None:
+            lines.end()
+        settings = self._settings
+        complaints = lines.recent if lines else ()
+        return explain(failure, complaints, settings.memory_bytes_max, settings.fuel_max)
 
     def _function(self, export: ExportPlan) -> Any:
         function = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_func_t
@@ -382,32 +369,7 @@ class Guest:
             raise Internal("wasmtime does not find a function that the component exports")
         return function
 
-    def _explain(self, failure: capi.WasmtimeFailure) -> LathError:
-        if self.failure is not None:
-            return Trap(f"an import failed: {_first_line(str(self.failure))}")
-        if failure.exit_status is not None:
-            return Trap(f"the guest ended itself with exit status {failure.exit_status}")
-        text = failure.message
-        memory = self._settings.memory_bytes_max
-        if "all fuel consumed" in text:
-            return LimitExceeded(f"the guest used up its fuel (fuel_max {self._settings.fuel_max})")
-        if "exceeds memory limits" in text or "memory allocation of" in self._last_complaint():
-            return LimitExceeded(f"the guest needs more memory than it may have (memory_bytes_max {memory})")
-        return Trap(_reason(text))
-
 
 def _name_of(pending: PendingImport) -> str:
     import_ = pending.plan.import_
     return f"{import_.name}.{import_.function}" if import_.name else import_.function
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else "no reason given"
-
-
-def _reason(text: str) -> str:
-    """The cause first, then some of the backtrace."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    causes = [line.removeprefix("0: ").removeprefix("1: ") for line in lines if "wasm trap:" in line]
-    shown = (causes[-1:] + [line for line in lines if line not in causes])[:_TRACE_LINES_MAX]
-    return "; ".join(shown) if shown else "no reason given"

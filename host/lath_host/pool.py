@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
 from lath.errors import (
     CallCancelled,
@@ -19,22 +19,17 @@ from lath.errors import (
     Draining,
     InvalidArgument,
     LathError,
-    NotFound,
     Overloaded,
 )  # fmt: skip
-from lath.names import InterfaceName, versions_compatible
 from lath.wit.types import Func
 from lath_host import capi
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.guest import ExportPlan, Guest, GuestSettings
+from lath_host.exports import ExportPlan, Exports
+from lath_host.guest import Guest, GuestSettings
 from lath_host.limits import Limits, PoolStats
 from lath_host.linkage import CallContext, ImportHandler, Linkage
-from lath_host.reflect import WORLD_LEVEL
-from lath_host.values import Arena, handles_in, lift_of, lower_params_of
+from lath_host.values import Arena
 from lath_host.wasi.output import Log
-
-_WORLD_TOKEN: Final = "_"
-"""Stands for the interface of a world's own function on the wire."""
 
 
 class InstancePool:
@@ -72,7 +67,7 @@ class InstancePool:
         self._wasm_engine = capi.pointer_value(wasm.ptr())
         self._linkage = Linkage(self._wasm_engine, compiled, log)
         self._settings: GuestSettings | None = None
-        self._exports: dict[tuple[str, str], ExportPlan] = {}
+        self._exports = Exports(compiled, name)
         self._idle: deque[Guest] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timeouts: set[asyncio.Timeout] = set()
@@ -124,7 +119,7 @@ class InstancePool:
             NotFound: There is none of that name, or only in another version; both are named.
             InvalidArgument: It cannot be called; the message has the reason.
         """
-        return self._find(interface, function)[1]
+        return self._exports.find(interface, function)[1]
 
     async def call(
         self,
@@ -157,7 +152,7 @@ class InstancePool:
             DeadlineExceeded: The time is up.
             CallCancelled: The pool was closed meanwhile.
         """
-        export = self._exports.get((interface, function)) or await self._prepare(interface, function)
+        export = self._exports.plans.get((interface, function)) or await self._prepare(interface, function)
         arena = Arena()
         data = export.lower_params(params, arena)
         if self._draining:
@@ -165,7 +160,7 @@ class InstancePool:
         limit_ms = timeout_ms or self.limits.timeout_ms
         deadline: float | None = None
         if self._idle and self._permits < self.limits.max_instances and not self._waiting:
-            self._permits += 1
+            self._take_permit()
             guest = self._take_idle()
         else:
             deadline = asyncio.get_running_loop().time() + limit_ms / 1000
@@ -228,8 +223,7 @@ class InstancePool:
         if self._closed:
             return
         self._closed = True
-        for export in {id(plan): plan for plan in self._exports.values()}.values():
-            capi.component_export_index_delete(export.index)
+        self._exports.close()
         self._linkage.close()
 
     # -- permits and instances -------------------------------------------------------------------------------
@@ -237,7 +231,7 @@ class InstancePool:
     async def _acquire(self, deadline: float, limit_ms: int) -> Guest:
         """Takes a permit, in turn, and an instance."""
         if self._permits < self.limits.max_instances and not self._waiting:
-            self._permits += 1
+            self._take_permit()
         else:
             if len(self._waiting) >= self.limits.queue_max:
                 raise Overloaded(
@@ -245,7 +239,6 @@ class InstancePool:
                     f"and {len(self._waiting)} wait (queue_max)"
                 )
             await self._queue(deadline, limit_ms)
-        self._quiet.clear()
         if self._idle:
             return self._take_idle()
         guest: Guest | None = None
@@ -274,9 +267,12 @@ class InstancePool:
             raise
 
     def _take_idle(self) -> Guest:
-        self._quiet.clear()
         # the most recently used is the warmest; of fresh ones the oldest goes first
         return self._idle.pop() if self.limits.reuse else self._idle.popleft()
+
+    def _take_permit(self) -> None:
+        self._permits += 1
+        self._quiet.clear()
 
     def _give_back(self) -> None:
         self._permits -= 1
@@ -291,7 +287,7 @@ class InstancePool:
         while self._waiting and self._permits < self.limits.max_instances:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                self._permits += 1
+                self._take_permit()
                 waiter.set_result(None)
 
     def _discard_idle(self) -> None:
@@ -362,76 +358,8 @@ class InstancePool:
         return self._settings
 
     async def _prepare(self, interface: str, function: str) -> ExportPlan:
-        """Compiles an export, under the name that it was asked for by."""
-        name, func = self._find(interface, function)
-        component = (await self._ready()).component
-        if (name, function) not in self._exports:
-            self._exports[name, function] = ExportPlan(
-                func=func,
-                index=_export_index(component, name, function),
-                lower_params=lower_params_of(func.params),
-                lift_result=lift_of(func.result) if func.result else None,
-                params_count=len(func.params),
-                lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
-            )
-        # also under the name asked for: there are only so many compatible versions anyone asks for, yet they
-        # are the callers' choice, so the table is bounded
-        plan = self._exports[name, function]
-        if len(self._exports) < _NAMES_MAX:
-            self._exports[interface, function] = plan
-        return plan
-
-    def _find(self, interface: str, function: str) -> tuple[str, Func]:
-        exports = self._compiled.world.exports
-        name = self._find_interface(WORLD_LEVEL if interface == _WORLD_TOKEN else interface)
-        reason = self._compiled.unsupported(name, function)
-        if reason is not None:
-            raise InvalidArgument(f"{self.name} cannot be called at {interface} {reason}")
-        func = exports[name].functions.get(function)
-        if func is None:
-            offered = ", ".join(exports[name].functions) or "none"
-            raise NotFound(
-                f"{self.name} has no function {function!r:.80} in {name or 'its world'} (it has {offered})"
-            )
-        return name, func
-
-    def _find_interface(self, interface: str) -> str:
-        exports = self._compiled.world.exports
-        if interface in exports:
-            return interface
-        offered = [name for name in exports if name]
-        if interface != WORLD_LEVEL:
-            asked = InterfaceName.parse(interface)
-            for name in offered:
-                if _serves(name, asked):
-                    return name
-        listed = ", ".join(offered) or "no interface"
-        raise NotFound(f"{self.name} does not export {interface or 'functions of its world'}, but {listed}")
-
-
-_NAMES_MAX: Final = 4096
-"""Names of functions kept, compatible versions counted apart."""
-
-
-def _serves(offered: str, asked: InterfaceName) -> bool:
-    try:
-        name = InterfaceName.parse(offered)
-    except InvalidArgument:
-        return False
-    return name.unversioned == asked.unversioned and versions_compatible(asked.version, name.version)
-
-
-def _export_index(component: Any, interface: str, function: str) -> int:
-    pointer = capi.pointer_value(component.ptr())
-    outer: int | None = None
-    if interface:
-        name = interface.encode()
-        outer = capi.component_get_export_index(pointer, None, name, len(name))
-    name = function.encode()
-    index: int = capi.component_get_export_index(pointer, outer, name, len(name))
-    if outer:
-        capi.component_export_index_delete(outer)
-    return index
+        self._exports.find(interface, function)  # refused before anything is compiled for it
+        return self._exports.prepare((await self._ready()).component, interface, function)
 
 
 async def _wait(waiter: asyncio.Future[None]) -> None:

@@ -31,6 +31,7 @@ from lath.wit.types import (
 from lath_host.capi import VAL_BYTES
 from lath_host.values import layout
 from lath_host.values.arena import BYTES_AT, Arena
+from lath_host.values.mismatch import Mismatch
 
 Lower = Callable[[Any, Arena], bytes]
 """Lays a wire value out as the 32 bytes of a component value, what it points to kept in the arena."""
@@ -41,20 +42,6 @@ HANDLE_CODE: Final = 1
 _UNSET: Final = layout.SCALARS["bool"].pack(0, False)
 _SURROGATES: Final = range(0xD800, 0xE000)
 """Not characters; wasmtime would abort the process on one."""
-
-
-class Mismatch(Exception):
-    """A value that does not fit its type. `path` grows from the inside out while it unwinds."""
-
-    def __init__(self, expected: str, value: object) -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.value = value
-        self.path: list[str] = []
-
-    def error(self) -> InvalidArgument:
-        place = ", ".join(reversed(self.path))
-        return InvalidArgument(f"{place}: expected {self.expected}, got {shown(self.value)}")
 
 
 def lower_params_of(params: Sequence[Field]) -> LowerParams:

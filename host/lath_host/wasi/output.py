@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 Log = Callable[[str, str], None]
 """(stream, line): stream is `stdout` or `stderr`."""
 
+RECENT_LINES: Final = 20
+"""Kept to explain a trap: about what a language's runtime prints before it aborts."""
 LINE_BYTES_MAX: Final = 8192
 """A longer line is cut: a guest may print without ever ending one."""
 
@@ -33,11 +36,11 @@ class Lines:
     """One output stream of one guest.
 
     Attributes:
-        last: The last line.
+        recent: The last lines.
     """
 
     def __init__(self, stream: str, emit: Log | None) -> None:
-        self.last = ""
+        self.recent: deque[str] = deque(maxlen=RECENT_LINES)
         self._stream = stream
         self._emit = emit
         self._rest = b""
@@ -60,6 +63,7 @@ class Lines:
 
     def _line(self, line: bytes) -> None:
         for start in range(0, len(line) or 1, LINE_BYTES_MAX):
-            self.last = line[start : start + LINE_BYTES_MAX].decode(errors="replace").rstrip("\r")
+            text = line[start : start + LINE_BYTES_MAX].decode(errors="replace").rstrip("\r")
+            self.recent.append(text)
             if self._emit is not None:
-                self._emit(self._stream, self.last)
+                self._emit(self._stream, text)

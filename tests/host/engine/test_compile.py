@@ -176,3 +176,33 @@ async def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path) -> No
 
 async def test_engines_side_by_side_share_a_cache(tmp_path: Path) -> None:
     await asyncio.gather(*(compile_in(tmp_path) for _ in range(3)))
+
+
+WORLD_LEVEL = b"""
+(component
+  (import "double" (func $double (param "n" u32) (result u32)))
+  (core func $double (canon lower (func $double)))
+  (core module $guest
+    (import "" "double" (func $double (param i32) (result i32)))
+    (export "twice" (func $double)))
+  (core instance $guest (instantiate $guest (with "" (instance (export "double" (func $double))))))
+  (func (export "twice") (param "n" u32) (result u32) (canon lift (core func $guest "twice"))))
+"""
+
+
+async def test_functions_of_the_world_itself_are_imported_and_exported(engine: Engine) -> None:
+    async def answer(import_: Import, context: CallContext, params: list[int]) -> int:
+        assert (import_.name, import_.function) == ("", "double")
+        return 2 * params[0]
+
+    compiled = await engine.compile(WORLD_LEVEL)
+    async with InstancePool(engine, compiled, Limits(), answer, name="world") as pool:
+        assert await pool.call("_", "twice", [21], context=CONTEXT) == 42
+
+
+async def test_what_wasmtime_refuses_is_refused_at_the_start_with_its_reason(engine: Engine) -> None:
+    source = b'(component (import "wasi:random/random@0.2.0" (instance (export "dice" (func (result u32))))))'
+    compiled = await engine.compile(source)
+    async with InstancePool(engine, compiled, Limits(), no_imports, name="dice") as pool:
+        with pytest.raises(InvalidArgument, match=r"dice does not start: .*wasi:random/random@0\.2\.0"):
+            await pool.start()

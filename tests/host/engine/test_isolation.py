@@ -91,6 +91,7 @@ async def test_a_busy_guest_may_still_ask_its_imports(engine: Engine, mischief: 
         for _ in range(3):
             await call(pool, "work", 20_000_000)
             assert await call(pool, "ask", "x") == "x!"
+            assert await call(pool, "toil", "y") == "y!"
 
 
 async def test_the_loop_stays_awake_beside_busy_guests(engine: Engine, mischief: CompiledComponent) -> None:

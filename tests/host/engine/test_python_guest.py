@@ -1,0 +1,65 @@
+"""A whole Python interpreter as a guest: large, imports all of WASI, prints, sleeps, fills memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from python_guest import build_python_guest, cache_directory
+
+from lath.errors import InvalidArgument, LimitExceeded
+from lath_host.engine import CompiledComponent, Engine
+from lath_host.limits import Limits
+from lath_host.linkage import CallContext, Import
+from lath_host.pool import InstancePool
+
+GREET = "demo:app/greet@0.1.0"
+CONTEXT = CallContext()
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def python_engine() -> Iterator[Engine]:
+    engine = Engine(cache_dir=cache_directory() / "compiled", threads=2)
+    yield engine
+    asyncio.run(engine.close())
+
+
+@pytest.fixture(scope="module")
+def python_guest(python_engine: Engine) -> CompiledComponent:
+    return asyncio.run(python_engine.compile(build_python_guest()))
+
+
+async def answer(import_: Import, context: CallContext, params: list[Any]) -> bytes | None:
+    await asyncio.sleep(0)
+    return None if params[0] == "absent" else f"value of {params[0]}".encode()
+
+
+async def test_a_python_guest_does_all_that_it_should(
+    python_engine: Engine, python_guest: CompiledComponent
+) -> None:
+    lines: list[tuple[str, str]] = []
+    limits = Limits(memory_bytes_max=128 << 20)
+    async with InstancePool(
+        python_engine, python_guest, limits, answer, name="python", log=lambda *line: lines.append(line)
+    ) as pool:
+
+        async def call(function: str, *params: Any) -> Any:
+            return await pool.call(GREET, function, list(params), context=CONTEXT)
+
+        assert await call("hello", "Jörg") == "hello Jörg"
+        assert await call("run", {"name": "n", "n": 3}) == {"ok": {"text": "n", "items": [0, 1, 2]}}
+        assert await asyncio.gather(call("via", "k"), call("via", "absent")) == ["value of k", "none"]
+        assert await call("echo", bytes(range(256)) * 40) == bytes(range(256)) * 40
+        await call("sleep", 20)
+        busy = await asyncio.gather(call("spin", 100_000), call("spin", 100_000), call("hello", "x"))
+        assert busy[0] == busy[1]
+        assert await call("fill", 8) == 8 << 20
+        with pytest.raises(LimitExceeded, match="memory_bytes_max 134217728"):
+            await call("fill", 512)
+        with pytest.raises(InvalidArgument, match="parameter 'r', field 'n': expected u32"):
+            await call("run", {"name": "n", "n": "x"})
+    assert ("stdout", "running n") in lines
+    assert ("stderr", "oh") in lines

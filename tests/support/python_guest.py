@@ -1,0 +1,89 @@
+"""A Python component, built once per machine: building takes seconds and compiling it some more."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+WIT: Final = """
+package demo:app@0.1.0;
+interface store { get: func(key: string) -> option<list<u8>>; }
+interface greet {
+  record req { name: string, n: u32 }
+  record resp { text: string, items: list<u32> }
+  hello: func(name: string) -> string;
+  run: func(r: req) -> result<resp, string>;
+  via: func(key: string) -> string;
+  echo: func(b: list<u8>) -> list<u8>;
+  spin: func(n: u32) -> u32;
+  sleep: func(ms: u32);
+  fill: func(mib: u32) -> u32;
+}
+world app { import store; export greet; }
+"""
+SOURCE: Final = """
+import sys
+import time
+from wit_world.exports import greet as types
+from wit_world.imports import store
+
+class Greet:
+    def hello(self, name):
+        return "hello " + name
+
+    def run(self, r):
+        print("running", r.name)
+        print("oh", file=sys.stderr)
+        return types.Resp(r.name, list(range(r.n)))
+
+    def via(self, key):
+        value = store.get(key)
+        return value.decode() if value is not None else "none"
+
+    def echo(self, b):
+        return b
+
+    def spin(self, n):
+        x = 0
+        for i in range(n):
+            x = (x * 31 + i) & 0xFFFFFFFF
+        return x
+
+    def sleep(self, ms):
+        time.sleep(ms / 1000)
+
+    def fill(self, mib):
+        return len(bytearray(mib << 20))
+"""
+
+
+def cache_directory() -> Path:
+    """Where built guests and their compiled form are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lath-tests"
+
+
+def build_python_guest() -> bytes:
+    """The component, built now or before. Blocks; safe to call from several processes at once."""
+    key = hashlib.sha256("\0".join([WIT, SOURCE, version("componentize-py")]).encode()).hexdigest()[:16]
+    directory = cache_directory() / f"python-guest-{key}"
+    directory.mkdir(parents=True, exist_ok=True)
+    built = directory / "app.wasm"
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            (directory / "app.wit").write_text(WIT)
+            (directory / "guest_app.py").write_text(SOURCE)
+            tool = Path(sys.executable).with_name("componentize-py")
+            partial = directory / "partial.wasm"
+            subprocess.run(
+                [tool, "-d", "app.wit", "-w", "app", "componentize", "guest_app", "-o", partial.name],
+                cwd=directory, check=True, capture_output=True,
+            )  # fmt: skip
+            partial.rename(built)
+    return built.read_bytes()
