@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 from lath.bus import Bus, Credentials
@@ -94,6 +95,8 @@ async def test_while_disconnected_everything_fails_at_once_and_nothing_is_sent_l
             await bus.request("work", b"late", timeout_ms=60_000)
     with pytest.raises(NotConnected):
         await bus.flush()
+    with pytest.raises(nats_errors.Error):
+        await bus.nc.publish("work", b"late")
     await nats_server.start()
     await eventually(lambda: bus.connected and peer.connected)
     await peer.flush()
