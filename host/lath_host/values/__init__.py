@@ -7,9 +7,9 @@ anything at run time.
 
 from __future__ import annotations
 
-from lath_host.values.arena import Arena, HandleTable
+from lath_host.values.arena import Arena, HandleTable, Lower
 from lath_host.values.lift import Lift, lift_of, lift_params_of
-from lath_host.values.lower import Lower, LowerParams, lower_of, lower_params_of, lower_result_of
+from lath_host.values.lower import LowerParams, lower_of, lower_params_of, lower_result_of
 from lath_host.values.walk import handles_in, has_handles
 
 __all__ = [

@@ -10,6 +10,7 @@ arena deletes those.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from lath.wit.types import Handle
@@ -64,3 +65,7 @@ class Arena(list[Any]):
             capi.resource_any_delete(resource)
         self.lent.clear()
         self.owned.clear()
+
+
+Lower = Callable[[Any, Arena], bytes]
+"""Lays a wire value out as the 32 bytes of a component value, what it points to kept in the arena."""
