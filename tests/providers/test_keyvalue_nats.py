@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import secrets
+import sys
 
 import pytest
 from hypothesis import given
@@ -11,12 +13,16 @@ from hypothesis import strategies as st
 
 from lath.bus import Bus
 from lath.errors import InvalidArgument
-from lath.model import LinkSelector
+from lath.links import LinkStore
+from lath.model import LinkSelector, LinkSpec
+from lath.presence import PresenceView
 from lath.provider import OpError, Provider
+from lath.provider.outgoing import OutgoingCalls
 from lath.server import Server
 from lath.testing import eventually
-from lath.testing.keyvalue_contract import KeyValueContract, Opened
-from lath.testing.provider import ProviderTest
+from lath.testing.keyvalue_contract import STORE, KeyValueContract, Opened
+from lath.testing.provider import Linked, ProviderTest
+from lath.verbs import LinkOps
 from lath_providers.keyvalue_nats import KeyValueNats, KeyValueNatsConfig, keys
 
 
@@ -177,3 +183,33 @@ def test_what_the_provider_did_not_write_is_no_key(encoded: str) -> None:
 def test_the_config_hides_its_secrets() -> None:
     config = KeyValueNatsConfig.model_validate({"user": "u", "password": "hunter2", "token": ""})
     assert "hunter2" not in repr(config)
+
+
+async def test_as_a_process_of_its_own_it_uses_the_lattices_bus(bus: Bus, nats_server: Server) -> None:
+    flags = ["--nats-url", nats_server.url, "--lattice", bus.lattice, "--id", "kv"]
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "lath_providers.keyvalue_nats", *flags, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        spec = LinkSpec(
+            source_id="app", target="kv", wit_namespace="wasi", wit_package="keyvalue", interfaces=("store",)
+        )
+        async with PresenceView(bus) as presence:
+            await eventually(lambda: presence.instances("kv"), 30)
+            links = LinkOps(bus, presence, LinkStore(bus))
+            assert (await links.put_and_wait(spec, 10_000)).verdict == "live"
+            await links.close()
+        link = (await LinkStore(bus).list()).links[spec.key]
+        calls = OutgoingCalls(bus, "app")
+        linked = Linked(calls, link)
+        opened = Opened(linked, await linked.call(STORE, "open", ""))
+        await opened.set("key", b"1")
+        assert await opened.get("key") == b"1"
+        await calls.close()
+        child.terminate()
+        async with asyncio.timeout(20):
+            assert await child.wait() == 0
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
