@@ -33,6 +33,7 @@ Read = Callable[[Client], Awaitable[tuple[Sequence[Any], RenderableType]]]
 async def _show(session: Session, watching: bool, read: Read) -> None:
     async with session.client() as client:
         if watching:
+            session.until_interrupted()
             await keep_watching(client, session.out, lambda: read(client))
         else:
             session.out.many(*await read(client))

@@ -24,6 +24,7 @@ from lath_control.cli.params import (
     pairs,
 )
 from lath_control.cli.session import Session, command
+from lath_control.client.components import COUNT_DEFAULT
 from lath_control.client.outcome import WAIT_MS
 
 start = typer.Typer(help="Starts a component or a provider.", no_args_is_help=True)
@@ -60,7 +61,9 @@ async def start_component(
     id: Annotated[str, typer.Option("--id", help="What it is called in the lattice.", show_default=False)],
     host: HostOption = None,
     label: LabelOption = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Most calls at once on that host.")] = 1,
+    count: Annotated[
+        int, typer.Option("--count", min=1, help="Most calls at once on that host.")
+    ] = COUNT_DEFAULT,
     config: ConfigOption = None,
     annotation: AnnotationOption = None,
     local: LocalOption = False,

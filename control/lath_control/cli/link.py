@@ -152,6 +152,7 @@ async def _ping(
 
     async with session.client() as client:
         if watching:
+            session.until_interrupted()
 
             async def view() -> tuple[PingReport, RenderableType]:
                 report = await look(client)

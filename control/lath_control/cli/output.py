@@ -135,12 +135,8 @@ def to_json(value: Any) -> Any:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, empty: str) -> RenderableType:
     """A table with a header; `empty` stands for it where there are no rows."""
-    grid = Table(
-        box=box.SIMPLE_HEAD if sys.stdout.isatty() else None,
-        header_style="bold",
-        pad_edge=False,
-        show_edge=False,
-    )
+    style = box.SIMPLE_HEAD if sys.stdout.isatty() else None
+    grid = Table(box=style, header_style="bold", pad_edge=False, show_edge=False)
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:

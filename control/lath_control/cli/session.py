@@ -96,6 +96,7 @@ class Session:
         color: Color,
     ) -> None:
         self.out = Output(output, color)
+        self._on_interrupt = INTERRUPTED
         self._asked = {"nats_url": nats_url, "lattice": lattice, "context": context}
 
     @functools.cached_property
@@ -125,6 +126,10 @@ class Session:
             **options,
         )
 
+    def until_interrupted(self) -> None:
+        """Says that Ctrl-C is how this command is meant to end: its exit code is then 0."""
+        self._on_interrupt = DONE
+
     def confirm(self, question: str, yes: bool) -> None:
         """Asks before something is destroyed, unless `--yes` was given.
 
@@ -148,7 +153,7 @@ class Session:
             self.out.note(error_text(e))
             return exit_code(e)
         except KeyboardInterrupt:
-            return INTERRUPTED
+            return self._on_interrupt
         return NO if answer is False else DONE
 
 

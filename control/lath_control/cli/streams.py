@@ -34,6 +34,7 @@ async def events(
 ) -> None:
     """Shows the lattice's events: hosts, components, providers, links and configs that change."""
     shown = 0
+    session.until_interrupted()
     async with session.client() as client:
         session.out.note(Text(f"events of lattice {client.lattice}; Ctrl-C ends", style="dim"))
         async with aclosing(client.watch()) as stream:
@@ -86,6 +87,7 @@ async def spy(
     Calls inside one host do not cross the bus and are not seen.
     """
     shown = 0
+    session.until_interrupted()
     async with session.client() as client:
         session.out.note(Text(f"calls in lattice {client.lattice}; Ctrl-C ends", style="dim"))
         async with aclosing(spy_calls(client, target=target, source=source)) as stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from lath.errors import InvalidArgument, NotFound
 from lath.model import CloudEvent, ComponentLimits, Ctl, ScaleComponent, UpdateComponent
@@ -19,6 +19,8 @@ from lath_control.client.placing import place_component
 if TYPE_CHECKING:
     from lath_control.client import Client
 
+COUNT_DEFAULT: Final = 10
+"""Calls at once on one host, where nobody says: enough that callers do not wait for each other."""
 SCALED = "component_scaled"
 SCALE_FAILED = "component_scale_failed"
 
@@ -66,7 +68,7 @@ class Components:
         component_id: str,
         host: str | None = None,
         constraints: Mapping[str, str] | None = None,
-        count: int = 1,
+        count: int = COUNT_DEFAULT,
         config: Sequence[str] = (),
         limits: ComponentLimits | None = None,
         annotations: Mapping[str, str] | None = None,

@@ -110,12 +110,8 @@ class Stage:
         """Starts the components, one on each host, and the provider."""
         components, providers = self.client.components, self.client.providers
         return [
-            await components.start(
-                str(self.folder / f"{GREETER}.wasm"), component_id=GREETER, host="host-1", count=10
-            ),
-            await components.start(
-                str(self.folder / f"{TEXT}.wasm"), component_id=TEXT, host="host-2", count=10
-            ),
+            await components.start(str(self.folder / f"{GREETER}.wasm"), component_id=GREETER, host="host-1"),
+            await components.start(str(self.folder / f"{TEXT}.wasm"), component_id=TEXT, host="host-2"),
             await providers.start(PROVIDER_REF, provider_id=KEYVALUE, host="host-2"),
         ]
 

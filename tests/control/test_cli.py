@@ -1,0 +1,269 @@
+"""`lath` as a real process on a real lattice: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, run, spawn
+
+from lath.server import Server
+from lath_control.client import Client
+
+
+@pytest.fixture
+async def textstats(client: Client) -> str:
+    """A component, running on host one."""
+    await client.components.start(str(TEXTSTATS), component_id="textstats", host="one")
+    return "textstats"
+
+
+async def test_hosts_are_listed_as_text_json_and_lines(lath: Lath, client: Client) -> None:
+    text, array, lines = await asyncio.gather(
+        lath("get", "hosts"), lath("get", "hosts", "-o", "json"), lath("get", "hosts", "-o", "jsonl")
+    )
+    assert [each.code for each in (text, array, lines)] == [0, 0, 0]
+    assert "NAME" in text.out and "one" in text.out and "zone=a" in text.out
+    assert [each["friendly_name"] for each in array.json] == ["one", "two"]
+    assert [json.loads(line)["friendly_name"] for line in lines.out.splitlines()] == ["one", "two"]
+    assert all(line == line.rstrip() for line in text.out.splitlines())
+
+
+async def test_an_unreachable_bus_ends_with_3_and_says_what_to_do(lath: Lath) -> None:
+    ran = await run("get", "hosts", "-o", "json", "--nats-url", "nats://127.0.0.1:9")
+    assert (ran.code, ran.out) == (3, "")
+    assert "lath up" in ran.err
+
+
+async def test_a_bus_without_that_lattice_ends_with_3(lath: Lath) -> None:
+    ran = await lath("get", "hosts")
+    assert ran.code == 3
+    assert "has no lattice" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get", "nonsense"),
+        ("link", "put", "a.b", "c", "wasi:keyvalue", "-i", "store"),
+        ("link", "put", "a", "c", "keyvalue", "-i", "store"),
+        ("link", "put", "a", "c", "wasi:keyvalue"),
+        ("link", "ping", "--timeout", "soon"),
+        ("config", "put", "one.two", "a=b"),
+        ("config", "put", "empty"),
+        ("start", "component", "x.wasm", "--id", "bad id"),
+        ("scale", "greeter", "--", "-1"),
+        ("get", "hosts", "--lattice", "*"),
+        ("call", "greeter", "no-function"),
+        ("link", "purge"),
+    ],
+    ids=" ".join,
+)
+async def test_wrong_usage_and_invalid_names_end_with_2(
+    lath: Lath, client: Client, arguments: tuple[str, ...]
+) -> None:
+    ran = await lath(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err
+
+
+async def test_what_destroys_asks_first_and_refuses_where_nobody_can_answer(
+    lath: Lath, client: Client, textstats: str
+) -> None:
+    ran = await lath("stop", "component", "textstats")
+    assert ran.code == 2
+    assert "--yes" in ran.err
+    assert [each.id for each in await client.components.list()] == ["textstats"]
+    ran = await lath("stop", "component", "textstats", "--yes", "-o", "json")
+    assert ran.code == 0
+    assert ran.json[0]["outcome"] == "done"
+    assert not await client.components.list()
+
+
+async def test_configs_are_put_read_and_deleted(lath: Lath, client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "values"
+    file.write_text("# a comment\n\nb=2\nc=x=y\n")
+    put = await lath("config", "put", "settings", "a=1", "--file", str(file), "-o", "json")
+    assert (put.code, put.json["name"]) == (0, "settings")
+    got = await lath("config", "get", "settings", "-o", "json")
+    assert got.json["values"] == {"a": "1", "b": "2", "c": "x=y"}
+    listed = await lath("get", "configs", "-o", "json")
+    assert listed.json == [{"name": "settings", "keys": ["a", "b", "c"]}]
+    assert (await lath("config", "del", "settings", "-y")).code == 0
+    gone = await lath("config", "get", "settings", "-o", "json")
+    assert (gone.code, gone.out) == (1, "")
+    assert "not_found" in gone.err
+
+
+async def test_a_component_is_started_called_scaled_and_updated(lath: Lath, client: Client) -> None:
+    started = await lath("start", "component", str(TEXTSTATS), "--id", "textstats", "--label", "zone=b")
+    assert started.code == 0, started.err
+    assert [(c.id, c.host_name) for c in await client.components.list()] == [("textstats", "two")]
+    called = await lath("call", "textstats", "demo:text/stats.count", "two words", "--trace", "-o", "json")
+    assert (called.code, called.json) == (0, {"letters": 8, "words": 2})
+    assert "trace " in called.err
+    scaled = await lath("scale", "textstats", "7", "-o", "json")
+    assert (scaled.code, scaled.json[0]["count"]) == (0, 7)
+    updated = await lath("update", "textstats", str(TEXTSTATS), "--local", "-o", "json")
+    assert updated.code == 0, updated.err
+    assert updated.json[0]["ref"].startswith("file://")
+
+
+async def test_a_component_that_cannot_start_ends_with_1_and_its_reason(
+    lath: Lath, client: Client, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.wat"
+    broken.write_text("(component (nonsense))")
+    ran = await lath("start", "component", str(broken), "--id", "broken", "--host", "one", "-o", "json")
+    assert (ran.code, ran.out) == (2, "")  # an invalid argument, as the host says
+    assert "nonsense" in ran.err or "expected" in ran.err
+    ran = await lath("start", "component", str(TEXTSTATS), "--id", "nowhere", "--label", "zone=moon")
+    assert ran.code == 1
+    assert "zone=moon" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("nobody", "demo:text/stats.count", '"a"'), "no host runs component nobody"),
+        (("textstats", "demo:text/other.count", '"a"'), "demo:text/other"),
+        (("textstats", "demo:text/stats@9.0.0#count", '"a"'), "demo:text/stats@9.0.0"),
+        (("textstats", "demo:text/stats.missing", '"a"'), "it has: count, reverse, shout"),
+    ],
+    ids=["target", "interface", "version", "function"],
+)
+async def test_a_call_to_what_is_not_there_says_what_there_is(
+    lath: Lath, client: Client, textstats: str, arguments: tuple[str, ...], expected: str
+) -> None:
+    ran = await lath("call", *arguments)
+    assert (ran.code, ran.out) == (1, "")
+    assert "not_found" in ran.err and expected in ran.err
+
+
+async def test_arguments_that_do_not_fit_the_types_are_usage(
+    lath: Lath, client: Client, textstats: str
+) -> None:
+    for values in (("5",), (), ('"a"', '"b"'), ("{",)):
+        ran = await lath("call", "textstats", "demo:text/stats.count", *values)
+        assert (ran.code, ran.out) == (2, ""), values
+
+
+async def test_a_link_is_put_awaited_pinged_inspected_and_deleted(
+    lath: Lath, client: Client, textstats: str
+) -> None:
+    await client.components.start(str(TEXTSTATS), component_id="caller", host="two")
+    put = await lath("link", "put", "caller", "textstats", "demo:text", "-i", "stats", "--wait", "-o", "json")
+    assert (put.code, put.json["verdict"]) == (0, "live")
+    ping, text, listed = await asyncio.gather(
+        lath("link", "ping", "-o", "json"),
+        lath("link", "ping"),
+        lath("get", "links", "--participant", "caller", "-o", "jsonl"),
+    )
+    assert ping.code == 0
+    fields = {"type", "lattice", "elapsed_ms", "expected", "answered", "silent", "links", "orphans"}
+    assert fields <= ping.json.keys()
+    (link,) = ping.json["links"]
+    assert (link["source_id"], link["target"], link["verdict"]) == ("caller", "textstats", "live")
+    assert {view["role"] for view in link["participants"]} == {"source", "target"}
+    assert "caller → textstats" in text.out and "live" in text.out
+    assert json.loads(listed.out)["key"] == "caller.textstats.demo.text.default"
+    deleted = await lath("link", "del", "caller", "demo:text", "-y", "-o", "json")
+    assert deleted.json == {"deleted": "caller.textstats.demo.text.default"}
+    assert (await lath("link", "del", "caller", "demo:text", "-y")).code == 1
+
+
+async def test_a_link_that_nobody_serves_makes_the_answer_no(lath: Lath, client: Client) -> None:
+    put = await lath("link", "put", "here", "nowhere", "wasi:keyvalue", "-i", "store")
+    assert put.code == 0
+    ping = await lath("link", "ping", "-o", "json")
+    assert ping.code == 1
+    assert ping.json["links"][0]["verdict"] == "unserved"
+    conflict = await lath("link", "put", "here", "elsewhere", "wasi:keyvalue", "-i", "store")
+    assert conflict.code == 1
+    assert "conflict" in conflict.err and "nowhere" in conflict.err
+    doctor = await lath("doctor", "-o", "json")
+    assert doctor.code == 1
+    problems = [each for each in doctor.json["findings"] if each["level"] == "problem"]
+    assert problems and all(each["fix"] for each in problems)
+
+
+async def test_purge_and_pull_tell_who_did_it(lath: Lath, client: Client, textstats: str) -> None:
+    await client.components.start(str(TEXTSTATS), component_id="caller", host="two")
+    await lath("link", "put", "caller", "textstats", "demo:text", "-i", "stats", "--wait")
+    purged = await lath("link", "purge", "caller", "--hold", "-y", "-o", "json")
+    assert (purged.code, purged.json["verb"], purged.json["silent"]) == (0, "purge", [])
+    ping = await lath("link", "ping", "-o", "json")
+    assert (ping.code, ping.json["links"][0]["verdict"]) == (1, "purged")
+    assert (await lath("link", "pull", "caller")).code == 0
+    assert (await lath("link", "ping")).code == 0
+
+
+async def test_inspecting_a_component_says_what_is_missing_for_it_to_work(
+    lath: Lath, client: Client, textstats: str
+) -> None:
+    whole, host = await asyncio.gather(
+        lath("inspect", "component", "textstats", "-o", "json"), lath("inspect", "host", "one")
+    )
+    assert (whole.code, whole.json["problems"]) == (0, [])
+    assert [each["name"] for each in whole.json["exports"]] == ["demo:text/stats@0.1.0"]
+    assert "reverse: func(text: string) -> string" in whole.json["wit"]
+    assert host.code == 0 and "zone=a" in host.out and "textstats" in host.out
+
+
+async def test_watch_prints_each_change_as_a_line_and_ends_on_ctrl_c(
+    lath: Lath, client: Client, textstats: str
+) -> None:
+    process = await spawn("get", "components", "--watch", "-o", "json")
+    assert process.stdout is not None
+    async with asyncio.timeout(COMMAND_SECONDS):
+        first = json.loads(await process.stdout.readline())
+        await client.components.scale("textstats", 9)
+        second = json.loads(await process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+    assert (first[0]["max_instances"], second[0]["max_instances"]) == (10, 9)
+    assert process.returncode == 0
+    assert err == b""
+
+
+async def test_events_and_calls_are_shown_as_they_happen(lath: Lath, client: Client, textstats: str) -> None:
+    events = await spawn("events", "--name", "component_scaled", "--count", "1", "-o", "json")
+    spy = await spawn("spy", "--count", "1", "-o", "json")
+    assert events.stderr is not None and spy.stderr is not None
+    async with asyncio.timeout(COMMAND_SECONDS):
+        await asyncio.gather(events.stderr.readline(), spy.stderr.readline())  # both listen now
+        await client.call("textstats", "demo:text/stats.shout", "a")
+        await client.components.scale("textstats", 3)
+        (event, _), (call, _) = await asyncio.gather(events.communicate(), spy.communicate())
+    assert json.loads(event)["data"]["max_instances"] == 3
+    seen = json.loads(call)
+    assert (seen["source"], seen["target"], seen["function"]) == ("_client", "textstats", "shout")
+    assert seen["arguments"] == ["a"]
+
+
+async def test_contexts_are_added_selected_and_removed(nats_server: Server, client: Client) -> None:
+    added = await run("ctx", "add", "here", "--nats-url", nats_server.url, "--lattice", client.lattice)
+    assert added.code == 0
+    assert (await run("get", "hosts")).code == 0
+    listed = await run("ctx", "ls", "-o", "json")
+    assert listed.json[0]["selected"] is True
+    assert (await run("ctx", "rm", "here", "-y")).code == 0
+    assert (await run("ctx", "select", "here")).code == 1
+
+
+async def test_completion_offers_the_ids_that_are_there(lath: Lath, client: Client, textstats: str) -> None:
+    words = {"COMP_WORDS": "lath call te", "COMP_CWORD": "2", "_LATH_COMPLETE": "complete_bash"}
+    offered = await lath(env=words)
+    assert offered.out.split() == ["textstats"]
+    words = {"COMP_WORDS": "lath inspect host ", "COMP_CWORD": "3", "_LATH_COMPLETE": "complete_bash"}
+    offered = await lath(env=words)
+    assert {"one", "two"} <= set(offered.out.split())
+
+
+async def test_completion_without_a_lattice_is_empty_and_no_error(lath: Lath) -> None:
+    words = {"COMP_WORDS": "lath call te", "COMP_CWORD": "2", "_LATH_COMPLETE": "complete_bash"}
+    ran = await lath(env=words | {"LATH_NATS_URL": "nats://127.0.0.1:9"})
+    assert (ran.code, ran.out.strip(), ran.err) == (0, "", "")
