@@ -39,6 +39,8 @@ LINGER_MS: Final = 1_000.0
 DRAIN_MS: Final = 30_000.0
 """How long calls in flight may go on when the instance stops."""
 
+_VERSION: Final = version("lath")  # read here, since it reads a file
+
 
 class ProviderInstance:
     """A provider on the bus. Made by a host (built in), by `Provider.main` or by a test.
@@ -227,7 +229,7 @@ class ProviderInstance:
             instance_id=self.instance_id,
             host_id=self.host_id,
             started_ms=int(time.time() * 1000),
-            version=version("lath"),
+            version=_VERSION,
             name=type(self._provider).__name__,
             interfaces=self._provider.interfaces(),
         )
