@@ -8,8 +8,6 @@ PRESENCE_TTL_MS: Final = 15_000
 """An entry that is not renewed ends after this time."""
 PRESENCE_RENEW_MS: Final = 5_000
 """Two renewals may be lost before an instance is taken for gone."""
-PRESENCE_SLACK_MS: Final = 2_500
-"""What a view grants beyond the TTL, for renewals that are on their way."""
 LOST_KEPT_MS: Final = 600_000
 """How long a view remembers whom it lost."""
 WITHDRAWN_KEPT_S: Final = 60

@@ -1,8 +1,9 @@
 """Who is there, as far as this process can tell.
 
 The bucket's entries expire on the server without a word, so a view counts their time itself: who has not
-renewed within the TTL and some slack is gone. It judges only while it hears: time without a connection, or
-without a current mirror, does not count, and after it everybody has one TTL to come back.
+renewed within the TTL is gone, and who waits for it knows within the TTL. It judges only while it hears: time
+without a connection, or without a current mirror, does not count, and after it everybody has one TTL to come
+back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lath.bus.entry import Entry
 from lath.errors import InvalidArgument
 from lath.mirror import Change, Mirror
 from lath.model import LostParticipant, Presence, parse
-from lath.presence.timing import LOST_KEPT_MS, PRESENCE_SLACK_MS, PRESENCE_TTL_MS
+from lath.presence.timing import LOST_KEPT_MS, PRESENCE_TTL_MS
 from lath.telemetry import get_logger
 
 _log = get_logger("lath.presence")
@@ -59,7 +60,7 @@ class PresenceView:
     Args:
         bus: A connection that may read the bucket of presence.
         ttl_ms: How long an entry holds without renewal.
-        slack_ms: What is granted beyond that.
+        slack_ms: What is granted beyond that, on a machine that is short of time.
         filters: Whom to watch, as filters of presence keys.
     """
 
@@ -68,12 +69,12 @@ class PresenceView:
         bus: Bus,
         *,
         ttl_ms: int = PRESENCE_TTL_MS,
-        slack_ms: int = PRESENCE_SLACK_MS,
+        slack_ms: int = 0,
         filters: Sequence[str] = (">",),
     ) -> None:
         self._bus = bus
-        self._limit_s = (ttl_ms + slack_ms) / 1000
         self._tick_s = ttl_ms / 1000 / _TICKS_PER_TTL
+        self._limit_s = (ttl_ms + slack_ms) / 1000 - self._tick_s  # a tick late is still in time
         self._mirror = Mirror(bus, "presence", filters)
         self._mirror.on_change(self._changed)
         self._seen: dict[str, _Seen] = {}
