@@ -19,7 +19,7 @@ import asyncio
 import ctypes
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, LathError, LimitExceeded, Trap
@@ -63,6 +63,8 @@ class GuestSettings:
         on_import: Answers imports.
         memory_bytes_max: Limit of each linear memory.
         fuel_max: Fuel for one call; None: not metered.
+        busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
+            thread. Otherwise every new call of them would hold the loop for a slice.
     """
 
     engine: Engine
@@ -73,6 +75,7 @@ class GuestSettings:
     on_import: ImportHandler
     memory_bytes_max: int
     fuel_max: int | None
+    busy_exports: set[int] = field(default_factory=set)
 
 
 class Guest:
@@ -82,7 +85,7 @@ class Guest:
         pending: The import that it waits for.
         failure: Why it cannot go on.
         handles: Data by the number of a handle.
-        busy: Whether the last call computed for longer than a slice: its next polls start in a thread.
+        busy: Whether it computes for longer than a slice, and so is polled in a thread.
     """
 
     def __init__(self, settings: GuestSettings) -> None:
@@ -95,6 +98,7 @@ class Guest:
         self._reps = itertools.count(1)
         self._functions: dict[int, Any] = {}
         self._future: int | None = None
+        self._export_index = 0
         self._arena: Arena | None = None
         self._polled_at = 0
         self._polling: asyncio.Future[bool] | None = None
@@ -184,6 +188,8 @@ class Guest:
         if function is None:
             function = self._functions[export.index] = self._function(export)
         self._arena = arena
+        self._export_index = export.index
+        self.busy = export.index in self._settings.busy_exports
         if export.lowers_handles:
             arena.table = self
             data = export.lower_params(params, arena)
@@ -236,6 +242,7 @@ class Guest:
                 await self._answer(self.pending, context)
             elif self.busy or self._epochs.now != self._polled_at:
                 self.busy = True
+                self._settings.busy_exports.add(self._export_index)
             else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_SECONDS_MAX)
@@ -268,7 +275,9 @@ class Guest:
         self._polling = loop.run_in_executor(self._settings.engine.threads, self._slice)
         done = await asyncio.shield(self._polling)
         self._polling = None
-        self.busy = self._epochs.now - self._polled_at >= INLINE_TICKS - 1
+        self.busy = self._epochs.now != self._polled_at
+        if done and not self.busy:
+            self._settings.busy_exports.discard(self._export_index)
         return done
 
     def _slice(self) -> bool:

@@ -213,7 +213,8 @@ class InstancePool:
         self._stopping = True
         now = asyncio.get_running_loop().time()
         for timeout in self._timeouts:
-            timeout.reschedule(now)
+            if not timeout.expired():
+                timeout.reschedule(now)
         await self.drain()
         if self._refill is not None:
             self._refill.cancel()

@@ -94,6 +94,20 @@ async def test_a_busy_guest_may_still_ask_its_imports(engine: Engine, mischief: 
             assert await call(pool, "toil", "y") == "y!"
 
 
+async def test_a_function_that_was_busy_starts_in_a_thread_until_it_is_quick_again(
+    engine: Engine, mischief: CompiledComponent
+) -> None:
+    async with InstancePool(engine, mischief, Limits(reuse=True), no_imports, name="busy") as pool:
+        await call(pool, "work", 1)
+        settings = await pool._ready()
+        assert not settings.busy_exports
+        await call(pool, "work", 50_000_000)
+        assert len(settings.busy_exports) == 1
+        async with asyncio.timeout(30):
+            while settings.busy_exports:
+                await call(pool, "work", 1)
+
+
 async def test_the_loop_stays_awake_beside_busy_guests(engine: Engine, mischief: CompiledComponent) -> None:
     """Turns of the loop are counted while a guest loops: one that held the loop would leave none."""
     pool = InstancePool(engine, mischief, Limits(timeout_ms=60_000), no_imports, name="busy")
