@@ -93,7 +93,7 @@ class ProviderInstance:
             (subjects.links_of_source_filter(provider_id), subjects.links_of_target_filter(provider_id)),
         )
         self._view = LinkView(self._mirror)
-        self._sequence_seen = 0
+        self._seen = Revision(incarnation=0, sequence=0)
         self.table = LinkTable(
             provider_id, self._opener,
             caught_up=self._caught_up, backoff=backoff, on_change=self._events.tell,
@@ -251,21 +251,22 @@ class ProviderInstance:
     def _links_changed(self, changes: Sequence[LinkChange]) -> None:
         for change in changes:
             if change.new is not None:
+                self._seen = max(self._seen, change.new.revision)
                 self.table.apply(change.new)
             else:
                 self.table.remove(change.key)
 
     def _mirror_changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            write = change.new or change.tombstone
-            if write is not None:
-                self._sequence_seen = max(self._sequence_seen, write.sequence)
+            gone = change.tombstone
+            if gone is not None and gone.sequence > self._seen.sequence:
+                self._seen = self._seen.model_copy(update={"sequence": gone.sequence})
         # The view heard of this before (it asked to be told first), so the table holds these links by now.
         self.table.progressed()
 
     def _caught_up(self, revision: Revision) -> bool:
         """Whether the links were read past a revision, so that a link that is not here does not exist."""
-        return self._mirror.synced and self._sequence_seen >= revision.sequence
+        return self._mirror.synced and self._seen >= revision
 
     # --- calls ---------------------------------------------------------------------------------------
 

@@ -199,6 +199,29 @@ async def test_links_of_a_lost_store_are_let_go_and_new_ones_are_applied(
     assert [c.link.name for c in memory(running).connections] == ["fresh"]
 
 
+async def test_a_call_by_a_link_of_a_new_store_waits_for_it_though_its_sequence_was_seen_in_the_old_one(
+    bus: Bus, nats_server: Server, running: ProviderTest
+) -> None:
+    for name in ("a", "b", "c"):
+        await running.link(name=name)
+    await nats_server.restart(keep_store=False)
+    await eventually(lambda: bus.connected)
+    await ensure_buckets(bus)
+    fresh = await running.put(name="fresh")
+    assert fresh.revision.sequence == 1
+    assert isinstance(await running.by(fresh).call(STORE, "open", ""), Resource)
+
+
+async def test_a_call_by_a_link_that_was_deleted_fails_at_once(running: ProviderTest) -> None:
+    linked = await running.link(name="doomed")
+    await running.link(name="other")
+    await running.delete(linked.link)
+    await eventually(lambda: len(running.instance.held(ALL)) == 1)
+    async with asyncio.timeout(5):
+        with pytest.raises(LinkNotFound):
+            await linked.call(STORE, "open", "", timeout_ms=3_600_000)
+
+
 async def test_a_provider_that_starts_before_any_bucket_exists_finds_its_links_later(
     nats_server: Server, lattice: str
 ) -> None:
