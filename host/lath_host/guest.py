@@ -99,6 +99,7 @@ class Guest:
         self._functions: dict[int, Any] = {}
         self._future: int | None = None
         self._export_index = 0
+        self._suspected = False
         self._arena: Arena | None = None
         self._polled_at = 0
         self._polling: asyncio.Future[bool] | None = None
@@ -189,7 +190,7 @@ class Guest:
             function = self._functions[export.index] = self._function(export)
         self._arena = arena
         self._export_index = export.index
-        self.busy = export.index in self._settings.busy_exports
+        self.busy = self._suspected = export.index in self._settings.busy_exports
         if export.lowers_handles:
             arena.table = self
             data = export.lower_params(params, arena)
@@ -276,7 +277,9 @@ class Guest:
         done = await asyncio.shield(self._polling)
         self._polling = None
         self.busy = self._epochs.now != self._polled_at
-        if done and not self.busy:
+        if self.busy:
+            self._suspected = False
+        elif done and self._suspected:  # wrongly: the whole call took less than a slice
             self._settings.busy_exports.discard(self._export_index)
         return done
 
