@@ -15,7 +15,7 @@ from lath.model import ComponentDescription, Link, Presence
 from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
 from lath.presence import PresenceAnnouncer
 from lath.rpc import Caller, CallServer, IncomingCall
-from lath.telemetry import current, get_logger
+from lath.telemetry import get_logger
 from lath_host import guest_config
 from lath_host.deployment import Deployment
 from lath_host.engine import CompiledComponent, Engine
@@ -100,19 +100,35 @@ class Component:
         await self._presence.start()
 
     async def rescale(self, deployment: Deployment) -> None:
-        """Applies other limits; what runs goes on."""
-        self.deployment = deployment
-        self._limits = deployment.pool_limits()
-        await self._pool.scale(self._limits)
+        """Applies other limits; what runs goes on.
 
-    async def stop(self, grace_ms: int) -> None:
+        Raises:
+            InvalidArgument: The limits are not valid, or need the component to be started anew.
+        """
+        limits = deployment.pool_limits()
+        await self._pool.scale(limits)
+        self.deployment = deployment
+        self._limits = limits
+
+    def can_rescale(self, deployment: Deployment) -> bool:
+        """Whether other limits can be applied while it runs: fuel is counted from the start or not at all."""
+        return (deployment.limits.fuel_max is None) == (self.deployment.limits.fuel_max is None)
+
+    async def leave_bus(self) -> None:
+        """Takes no more calls from the bus and returns once those that run have ended.
+
+        Components beside it may still call it: what they run before they stop may need it.
+        """
+        await self._presence.withdraw()
+        await self._server.drain(DRAIN_LINGER_MS)
+
+    async def stop(self, grace_ms: float) -> None:
         """Takes no new calls, lets those that run finish for `grace_ms` at most, and closes."""
         self._draining = True
         self._parts.targets.remove(self.id, self)
         try:
             async with asyncio.timeout(grace_ms / 1000):
-                await self._presence.withdraw()
-                await self._server.drain(DRAIN_LINGER_MS)
+                await self.leave_bus()
                 await self._pool.drain()
         except TimeoutError:
             _log.warning(
@@ -141,7 +157,7 @@ class Component:
             subject.namespace, subject.package, subject.interface, header.interface_version, subject.function
         )
         params = unpack_for_type(call.payload)
-        context = GuestCall(call.deadline, header.app_version, current())
+        context = GuestCall(call.deadline, header.app_version)
         return export.pack(await self._run(export.interface, export.function, params, context))
 
     async def call_local(self, call: LocalCall) -> Any:
@@ -153,7 +169,7 @@ class Component:
             export = self.offered.find(
                 name.namespace, name.package, name.interface, name.version, call.function
             )
-            context = GuestCall(call.deadline, call.app_version, current())
+            context = GuestCall(call.deadline, call.app_version)
             return await self._run(export.interface, export.function, call.params, context)
 
     async def _run(self, interface: str, function: str, params: Any, context: GuestCall) -> Any:
@@ -179,6 +195,16 @@ class Component:
                 wanted = f"{link.wit_namespace}:{link.wit_package}/{interface}"
                 exported = ", ".join(self.offered.interfaces) or "no interface"
                 return f"component {self.id} does not export {wanted}; it exports {exported}"
+        return self._unsupported_export(link)
+
+    def _unsupported_export(self, link: Link) -> str | None:
+        """What of the linked interfaces cannot be called yet, such as a component's own resources."""
+        package = f"{link.wit_namespace}:{link.wit_package}/"
+        linked = {package + interface for interface in link.interfaces}
+        for name in self.offered.interfaces:
+            reason = self.compiled.unsupported(name)
+            if reason is not None and name.partition("@")[0] in linked:
+                return f"component {self.id} cannot be called at {name} {reason}"
         return None
 
     def describe(self) -> ComponentDescription:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 from lath.errors import Conflict, LathError, NotFound
@@ -113,6 +114,8 @@ class Components:
                     if running.deployment.ref != request.component_ref:
                         asked = asked.updated(request.component_ref, request.annotations)
                         await self._replace(running, asked)
+                    elif not running.can_rescale(asked):
+                        await self._replace(running, asked)
                     elif asked != running.deployment:
                         await running.rescale(asked)
             except Exception as e:
@@ -187,11 +190,20 @@ class Components:
             yield
 
     async def stop_all(self, grace_ms: int) -> None:
-        """Drains all components at once; nothing starts any more."""
+        """Drains all components; nothing starts any more.
+
+        First all leave the bus, while calls that run may still reach the components beside them; then they
+        stop.
+        """
         self._stopping = True
+        until = time.monotonic() + grace_ms / 1000
         stopping = list(self._running.values())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_ms / 1000):
+                await asyncio.gather(*(component.leave_bus() for component in stopping))
+        left_ms = max(0.0, (until - time.monotonic()) * 1000)
         self._running.clear()
-        await asyncio.gather(*(component.stop(grace_ms) for component in stopping))
+        await asyncio.gather(*(component.stop(left_ms) for component in stopping))
 
     async def close(self) -> None:
         """Stops all at once, without waiting for what runs."""

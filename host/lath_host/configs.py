@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
 
 from lath.errors import InvalidArgument, NotFound
 from lath.links import read_config
 from lath.mirror import Mirror
+
+ARRIVAL_SECONDS: Final = 2.0
+"""The mirror is milliseconds behind what was just written; a config that is not there by then is missing."""
 
 
 class Configs:
@@ -18,6 +24,18 @@ class Configs:
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+
+    async def arrived(self, names: tuple[str, ...]) -> Mapping[str, str]:
+        """Like `merged`, for configs that were just written: waits a moment until the mirror has them.
+
+        Raises:
+            NotFound: As `merged`.
+            InvalidArgument: As `merged`.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ARRIVAL_SECONDS):
+                await self._mirror.wait_until(lambda: all(name in self._mirror.entries for name in names))
+        return self.merged(names)
 
     def merged(self, names: tuple[str, ...]) -> Mapping[str, str]:
         """The values of several configs in one map, later ones before earlier ones.

@@ -1,4 +1,4 @@
-"""The host's events: CloudEvents on `wasmbus.evt.…`, and the periodic heartbeat.
+"""The host's events: CloudEvents on `wasmbus.evt.…`.
 
 An event is a hint. One that cannot be sent (no connection) is dropped with a line in the log: whoever needs
 the truth asks the host, KV or presence.
@@ -6,8 +6,6 @@ the truth asks the host, KV or presence.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -46,14 +44,3 @@ class EventPublisher:
             )
         except LathError as e:
             _log.info("event not sent", event_name=name, reason=str(e))
-
-    async def heartbeat(self, inventory: Callable[[], BaseModel], every_s: float) -> None:
-        """Sends `host_heartbeat` with the whole inventory, for ever: run it as a task.
-
-        Args:
-            inventory: Called for each heartbeat.
-            every_s: Seconds between two.
-        """
-        while True:
-            await asyncio.sleep(every_s)
-            await self.publish("host_heartbeat", inventory())

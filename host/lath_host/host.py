@@ -173,7 +173,7 @@ class Host:
             targets,
             events,
             start_line=self._provider_start,
-            config_values=configs.merged,
+            config_values=configs.arrived,
             forget=lambda target, instance: end_presence(bus, target, instance),
         )
         served = _Served()
@@ -256,9 +256,17 @@ class Host:
                 "version": lath_version(),
             },
         )
-        self._background(host.events.heartbeat(host.inventory, self.options.heartbeat_s))
+        await bus.flush()
+        self._background(self._heartbeat())
         self._background(self._stop_when_asked())
         _log.info("host started", host_id=self.id, name=self.identity.name, lattice=bus.lattice, url=bus.url)
+
+    async def _heartbeat(self) -> None:
+        host = self.services
+        while True:
+            await asyncio.sleep(self.options.heartbeat_s)
+            await host.events.publish("host_heartbeat", host.inventory())
+            await host.providers.tell_health()
 
     # --- running ---------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lath import subjects, telemetry
+from lath import subjects
 from lath.codec import params_packer, unpack_for_type
 from lath.errors import DeadlineExceeded, Internal, LinkNotFound
 from lath.model import Link
@@ -30,12 +30,10 @@ class GuestCall(CallContext):
     Attributes:
         deadline: When it must be done, in the loop's time (seconds).
         app_version: Of the app that the request belongs to; empty outside an app.
-        trace: Its trace context.
     """
 
     deadline: float
     app_version: str = ""
-    trace: telemetry.TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +85,19 @@ class Imports:
             raise Internal(f"a call into {self._source} was made without its context")
         route = self._known.get((wanted.name, wanted.function)) or self._learn(wanted)
         interface = route.interface
-        with telemetry.use(context.trace):
-            try:
-                link = self._routes.find(
-                    self._source, interface.namespace, interface.package, route.link_name, interface.interface
-                )
-            except LinkNotFound:
-                if guest_config.is_guest_config(interface):
-                    return guest_config.answer(self._config, route.function, params)
-                raise
-            local = self._targets.find(link.target)
-            if local is not None:
-                return await self._call_here(local, link, route, context, params)
-            return await self._call_over_bus(link, route, context, params)
+        try:
+            link = self._routes.find(
+                self._source, interface.namespace, interface.package, route.link_name, interface.interface
+            )
+        except LinkNotFound:
+            if guest_config.is_guest_config(interface):
+                return guest_config.answer(self._config, route.function, params)
+            raise
+        # The engine awaits this in the task of the guest's call, so the trace is the current one already.
+        local = self._targets.find(link.target)
+        if local is not None:
+            return await self._call_here(local, link, route, context, params)
+        return await self._call_over_bus(link, route, context, params)
 
     async def _call_here(
         self, target: LocalTarget, link: Link, route: _Route, context: GuestCall, params: list[Any]

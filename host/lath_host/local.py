@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from lath import telemetry
-from lath.errors import CallCancelled, DeadlineExceeded, LathError
+from lath.errors import CallCancelled, LathError
 from lath.model import Revision
 from lath.names import InterfaceName
 
@@ -51,7 +51,7 @@ class LocalTarget(Protocol):
         """Whether a call may be handed over now: not while draining, failed or full."""
 
     async def call_local(self, call: LocalCall) -> Any:
-        """Runs a call; takes and returns wire values; raises `LathError`."""
+        """Runs a call by its deadline; takes and returns wire values; raises `LathError`."""
 
 
 class LocalTargets:
@@ -79,18 +79,13 @@ class LocalTargets:
 
 
 async def call_locally(target: LocalTarget, target_id: str, call: LocalCall) -> Any:
-    """Makes a call to a target in this process, within its deadline; the span and metric of its caller.
+    """Makes a call to a target in this process, which minds the deadline; the span and metric of its caller.
 
     Raises:
-        LathError: As the callee raised it; `DeadlineExceeded` when its time is over.
+        LathError: As the callee raised it.
     """
-    try:
-        with observed("client", target_id, call):
-            async with asyncio.timeout_at(call.deadline):
-                return await target.call_local(call)
-    except TimeoutError:
-        name = f"{call.interface.unversioned}.{call.function}"
-        raise DeadlineExceeded(f"{name} of {target_id} did not finish within its time-out") from None
+    with observed("client", target_id, call):
+        return await target.call_local(call)
 
 
 @contextmanager
@@ -116,9 +111,6 @@ def observed(side: Literal["client", "server"], target_id: str, call: LocalCall)
             yield
     except LathError as e:
         kind = e.kind
-        raise
-    except TimeoutError:
-        kind = DeadlineExceeded.kind
         raise
     except asyncio.CancelledError:
         kind = CallCancelled.kind

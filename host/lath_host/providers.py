@@ -21,6 +21,9 @@ from lath_host.supervisor import Exit, ProviderProcess, ProviderSpec
 STOP_GRACE_MORE_SECONDS: Final = 2.0
 """A provider's process is killed so long after the time that it was given to drain: it has to exit too."""
 
+ANNOUNCEMENT_SECONDS: Final = 30.0
+"""How long a provider may take from its start to its presence, before an event says that it did not."""
+
 _log = get_logger(__name__)
 
 
@@ -60,7 +63,7 @@ class Providers:
         events: EventPublisher,
         *,
         start_line: Callable[[ProviderSpec, str, Mapping[str, str]], bytes],
-        config_values: Callable[[tuple[str, ...]], Mapping[str, str]],
+        config_values: Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]],
         forget: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._bus = bus
@@ -141,7 +144,7 @@ class Providers:
 
     def _start_process(self, spec: ProviderSpec) -> None:
         async def start_line(instance_id: str) -> bytes:
-            return self._start_line(spec, instance_id, self._config_values(spec.config_names))
+            return self._start_line(spec, instance_id, await self._config_values(spec.config_names))
 
         async def on_exit(end: Exit) -> None:
             await self._ended(spec, end)
@@ -149,10 +152,19 @@ class Providers:
         process = ProviderProcess(spec, command_of(spec.ref), start_line, on_exit)
         self._running[spec.id] = process
         process.start()
+        self._keep(self._expect_announcement(process))
+
+    async def _expect_announcement(self, process: ProviderProcess) -> None:
+        """Tells of a provider that runs and yet does not serve; it goes on running."""
+        await asyncio.sleep(ANNOUNCEMENT_SECONDS)
+        if process.status == "starting":
+            await self._tell_failed(
+                process.spec, f"it has not announced itself within {ANNOUNCEMENT_SECONDS:g} s of its start"
+            )
 
     async def _start_builtin(self, spec: ProviderSpec, name: str) -> None:
         async def config() -> Mapping[str, str]:
-            return self._config_values(spec.config_names)
+            return await self._config_values(spec.config_names)
 
         provider = BuiltinProvider(spec, find_builtin(name), self._bus, self._host_id, self._targets, config)
         self._running[spec.id] = provider

@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol
 
 from lath.errors import LinkFailed, LinkNotFound, NotFound
 from lath.links import LinkChange, LinkView
-from lath.mirror import Mirror
+from lath.mirror import Change, Mirror
 from lath.model import HeldLink, Link, LinkSelector, LostParticipant, Revision
 from lath.names import shown
 from lath.redact import redacted
@@ -69,7 +69,11 @@ class Routes:
         self._purged: set[str] = set()
         self._active_since: dict[str, float] = {}
         self._started = time.monotonic()
-        self._forget = view.on_change(self._changed)
+        self._incarnation = 0
+        self._sequence_seen = 0
+        for link in view.links.values():
+            self._note_revision(link.revision)
+        self._undo = (view.on_change(self._changed), mirror.on_change(self._seen))
 
     # --- routing ---------------------------------------------------------------------------------------
 
@@ -111,7 +115,9 @@ class Routes:
         """
         if self._allows(call, target, revision):
             return
-        if revision is not None:
+        link = self._view.find(*call)
+        held_back = link is not None and link.key in self._purged
+        if revision is not None and not held_back and not self._has_seen(revision):
             limit = min(deadline, asyncio.get_running_loop().time() + CATCH_UP_SECONDS_MAX)
             try:
                 async with asyncio.timeout_at(limit):
@@ -130,6 +136,10 @@ class Routes:
         if link is None or link.target != target or link.key in self._purged:
             return False
         return revision is None or not link.revision < revision
+
+    def _has_seen(self, revision: Revision) -> bool:
+        """Whether the mirror is past a write: then what it says of the link is the answer."""
+        return revision.incarnation == self._incarnation and revision.sequence <= self._sequence_seen
 
     # --- the link verbs --------------------------------------------------------------------------------
 
@@ -234,9 +244,23 @@ class Routes:
         source, target, *_ = key.split(".", 2)
         return source in mine or target in mine
 
+    def _note_revision(self, revision: Revision) -> None:
+        if revision.incarnation > self._incarnation:
+            self._incarnation = revision.incarnation
+            self._sequence_seen = revision.sequence
+        self._sequence_seen = max(self._sequence_seen, revision.sequence)
+
+    def _seen(self, changes: Sequence[Change]) -> None:
+        """Deletions have a sequence too, but no record to tell their incarnation: it is the current."""
+        for change in changes:
+            if change.new is None and change.tombstone is not None:
+                self._sequence_seen = max(self._sequence_seen, change.tombstone.sequence)
+
     def _changed(self, changes: Sequence[LinkChange]) -> None:
         mine = frozenset(self.serves)
         for change in changes:
+            if change.new is not None:
+                self._note_revision(change.new.revision)
             if change.new is None:
                 self._purged.discard(change.key)
                 self._active_since.pop(change.key, None)
@@ -249,4 +273,5 @@ class Routes:
 
     def close(self) -> None:
         """Stops following the mirror."""
-        self._forget()
+        for undo in self._undo:
+            undo()

@@ -10,7 +10,8 @@ import pytest
 
 from lath import subjects
 from lath.codec import pack
-from lath.errors import InvalidArgument, LinkNotFound
+from lath.errors import InvalidArgument, LinkFailed, LinkNotFound
+from lath.model import LinkSelector
 from lath.names import InterfaceName
 from lath.testing import eventually
 from lath_host.testing import InProcessLattice
@@ -214,3 +215,56 @@ async def test_hosts_and_components_show_in_nats_micro(lattice_in_process: InPro
     for name in ("lath-host", "echo"):
         reply = await lattice.bus.request(f"$SRV.PING.{name}", timeout_ms=5000)
         assert json.loads(reply.data)["name"] == name
+
+
+@pytest.mark.parametrize("where", ["the same host", "another host"])
+async def test_a_call_by_a_link_that_its_target_purged_fails_at_once(
+    lattice_in_process: InProcessLattice, where: str
+) -> None:
+    lattice = lattice_in_process
+    host = lattice.hosts[0] if where == "the same host" else (await lattice.add_hosts(1))[0]
+    await lattice.start_component("echo", guests.echo(), host=host)
+    await lattice.start_component("front", guests.relay())
+    link = await lattice.link("front", "echo", ECHO)
+    routes = host.services.routes
+    await routes.purge(LinkSelector(key=link.key), hold=True)
+    error = await lattice.failure("front", FRONT, "say", "x", timeout_ms=60_000)
+    assert "link_failed" in error.message and "purged" in error.message
+    path = ("front", "test", "words", "default", "echo")
+    with pytest.raises(LinkFailed):
+        await routes.admit(path, "echo", link.revision, deadline=asyncio.get_running_loop().time() + 1e6)
+    await routes.pull(LinkSelector())
+    await routes.admit(path, "echo", link.revision, deadline=0)
+
+
+async def test_a_call_by_a_deleted_link_is_refused_by_the_target_without_waiting(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    """The caller may still route by it; the target's mirror is past that revision, so no wait would help."""
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    link = await lattice.link("front", "echo", ECHO)
+    routes = lattice.hosts[0].services.routes
+    await lattice.links.delete("front", "test", "words", "default")
+    await eventually(lambda: not routes._view.links)
+    path = ("front", "test", "words", "default", "echo")
+    task = asyncio.ensure_future(routes.admit(path, "echo", link.revision, deadline=1e9))
+    await asyncio.wait([task], timeout=1)
+    with pytest.raises(LinkNotFound):
+        task.result()
+
+
+async def test_a_call_by_a_link_that_the_target_has_yet_to_see_waits_for_it(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    routes = lattice.hosts[0].services.routes
+    first = await lattice.link("other", "echo", ECHO)
+    coming = first.revision.model_copy(update={"sequence": first.revision.sequence + 1})
+    path = ("front", "test", "words", "default", "echo")
+    deadline = asyncio.get_running_loop().time() + 60
+    waiting = asyncio.ensure_future(routes.admit(path, "echo", coming, deadline))
+    assert (await lattice.link("front", "echo", ECHO)).revision == coming
+    async with asyncio.timeout(10):
+        await waiting

@@ -127,6 +127,38 @@ async def test_a_graceful_stop_loses_no_call(
         done.set()
 
 
+async def test_a_graceful_stop_loses_no_call_that_goes_on_to_a_component_beside_it(
+    lattice_in_process: InProcessLattice, process: MakeProcess
+) -> None:
+    lattice = lattice_in_process
+    front = "test:words/front@1.0.0"
+    await lattice.link("front", "echo", ECHO)
+    first, second = await process(), await process()
+    for host in (first, second):
+        for component_id, source in (("echo", guests.echo(tag="e:")), ("front", guests.relay())):
+            event = await lattice.start_component(component_id, source, host=host.id)
+            assert event.name == "component_scaled", event.data
+    await eventually(lambda: len(lattice.presence.instances("front")) == 2)
+    done = asyncio.Event()
+    answered = 0
+
+    async def keep_calling() -> None:
+        nonlocal answered
+        while not done.is_set():
+            assert await lattice.call("front", front, "say", "x") == "e:x"
+            answered += 1
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(16):
+            callers.create_task(keep_calling())
+        await eventually(lambda: answered > 100)
+        first.signal(signal.SIGTERM)
+        assert await first.exited() == 0
+        before = answered
+        await eventually(lambda: answered > before + 100)
+        done.set()
+
+
 async def test_a_stopping_host_gives_running_calls_their_time_and_then_ends_them(
     lattice_in_process: InProcessLattice, process: MakeProcess
 ) -> None:

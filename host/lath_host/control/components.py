@@ -7,7 +7,7 @@ from lath.model import AuctionRequest, Ctl, CtlReply, ScaleComponent, UpdateComp
 from lath.names import Target
 from lath.wit import types_json
 from lath_host import artifacts
-from lath_host.control.operation import Operation, Request, check_host, done
+from lath_host.control.operation import Operation, Request, check_configs, check_host, done
 from lath_host.services import Services
 
 
@@ -36,6 +36,7 @@ async def scale(host: Services, request: Request) -> CtlReply:
     host.components.check_scale(asked)
     if asked.count:
         _check_no_provider(host, asked.component_id)
+        await check_configs(asked.config, host)
     host.background(host.components.scale(asked))
     return done("accepted")
 

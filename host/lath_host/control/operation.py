@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from lath.errors import InvalidArgument
+from lath.errors import InvalidArgument, NotFound
 from lath.model import CtlReply, parse
 from lath_host.services import Services
 
@@ -65,6 +65,17 @@ class Operation:
 def done(message: str = "", response: object = None) -> CtlReply:
     """The reply to what was done, or accepted."""
     return CtlReply(success=True, message=message, response=response)
+
+
+async def check_configs(names: tuple[str, ...], host: Services) -> None:
+    """Refuses a request that names config which does not exist.
+
+    Raises:
+        NotFound: It does; the message names the config.
+    """
+    for name in names:
+        if await host.configs.get(name) is None:
+            raise NotFound(f"config {name} does not exist: put it first")
 
 
 def check_host(named: str, host: Services) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lath.errors import Conflict, InvalidArgument
 from lath.model import AuctionRequest, CtlReply, StartProvider, StopProvider
-from lath_host.control.operation import Operation, Request, check_host, done
+from lath_host.control.operation import Operation, Request, check_configs, check_host, done
 from lath_host.provider_refs import check_provider_ref
 from lath_host.services import Services
 
@@ -27,9 +27,7 @@ async def start(host: Services, request: Request) -> CtlReply:
     check_host(asked.host_id, host)
     host.providers.check_start(asked)
     _check_no_component(host, asked.provider_id)
-    for name in asked.config:
-        if await host.configs.get(name) is None:
-            raise InvalidArgument(f"config {name} does not exist: put it first")
+    await check_configs(asked.config, host)
     host.background(host.providers.start(asked))
     return done("accepted")
 
