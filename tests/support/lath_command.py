@@ -45,11 +45,11 @@ async def spawn(*arguments: str, env: dict[str, str] | None = None) -> asyncio.s
     )  # fmt: skip
 
 
-async def run(*arguments: str, env: dict[str, str] | None = None) -> Ran:
+async def run(*arguments: str, env: dict[str, str] | None = None, timeout_s: float = COMMAND_SECONDS) -> Ran:
     """Runs `lath` to its end."""
     process = await spawn(*arguments, env=env)
     try:
-        async with asyncio.timeout(COMMAND_SECONDS):
+        async with asyncio.timeout(timeout_s):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:
