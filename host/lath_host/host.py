@@ -328,8 +328,10 @@ class Host:
             await host.components.close()
             await host.providers.close()
             await host.events.publish("host_stopped", {"labels": self._labels.all()})
-            await self._parts.aclose()
-            self._stopped.set()
+            try:
+                await self._parts.aclose()
+            finally:
+                self._stopped.set()
 
     async def _end_background(self) -> None:
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]

@@ -6,6 +6,8 @@ import asyncio
 import json
 
 import pytest
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from lath import subjects
 from lath.model import HostInfo, HostInventory, parse
@@ -186,13 +188,35 @@ async def test_an_event_is_a_cloud_event(lattice_in_process: InProcessLattice) -
     assert event["datacontenttype"] == "application/json"
 
 
-async def test_a_request_that_comes_from_a_consumer_is_not_served(
+async def test_a_consumer_that_is_aimed_at_the_control_interface_stops_no_host(
     lattice_in_process: InProcessLattice,
 ) -> None:
-    """A consumer's `deliver_subject` aimed at the control interface stops no host."""
+    """Its heartbeats are empty messages on the very subject; what it delivers looks like a body."""
     lattice = lattice_in_process
     host = lattice.hosts[0]
     subject = subjects.ctl(lattice.bus.lattice, "host", "stop", host.id)
+    delivered: list[Msg] = []
+
+    async def receive(msg: Msg) -> None:
+        delivered.append(msg)
+
+    await lattice.bus.nc.subscribe(subject, cb=receive)
+    await lattice.ask("config", "put", "app", host_id=host.id)
+    await lattice.bus.nc.jetstream().add_consumer(
+        subjects.stream("config", lattice.bus.lattice),
+        ConsumerConfig(
+            deliver_subject=subject, ack_policy=AckPolicy.NONE, idle_heartbeat=0.2, flow_control=True
+        ),
+    )
+    await eventually(lambda: any(msg.data for msg in delivered), what="a stored message")
+    await eventually(lambda: any(not msg.data for msg in delivered), what="a heartbeat")
     await lattice.bus.publish(subject, b"", reply="$JS.ACK.stream.consumer.1.1.1.1.0")
-    await lattice.bus.flush()
+    await lattice.bus.publish(subject, b"")
     assert (await lattice.ask("host", "get", host.id)).success
+
+
+async def test_a_host_that_has_just_started_answers_for_itself(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    for _ in range(5):
+        (host,) = await lattice.add_hosts(1)
+        assert (await lattice.ask("host", "get", host.id)).success

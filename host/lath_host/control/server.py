@@ -16,6 +16,7 @@ from lath.bus import Subscription
 from lath.errors import LathError, NotFound
 from lath.model import CtlReply
 from lath.names import shown
+from lath.rpc.sink import may_answer
 from lath.telemetry import get_logger
 from lath_host.control import dispatch
 from lath_host.control.dispatch import Asked
@@ -26,6 +27,9 @@ _log = get_logger(__name__)
 
 LAST_REPLIES_SECONDS: Final = 1.0
 """For requests that are being answered when the host stops, the reply to `host.stop` among them."""
+NEWCOMER_SECONDS: Final = 0.3
+"""How long the presence of a host may take to get here, before a request to it is refused in its stead."""
+STATUS_HEADER: Final = "Status"
 INTERNAL_ERROR: Final = "internal: the host failed at this request; its log says why"
 
 
@@ -34,7 +38,7 @@ class ControlServer:
 
     def __init__(self, host: Services) -> None:
         self._host = host
-        self._prefix_chars = len(subjects.ctl(host.bus.lattice)) + 1
+        self._prefix = subjects.ctl(host.bus.lattice) + "."
         self._subscriptions: list[Subscription] = []
 
     async def start(self) -> None:
@@ -66,30 +70,55 @@ class ControlServer:
             await subscription.close()
 
     async def _for_me(self, msg: Msg) -> None:
-        await self._answer(msg, dispatch.find(self._suffix(msg)))
+        if self._is_request(msg):
+            await self._answer(msg, dispatch.find(self._suffix(msg)))
 
     async def _for_one_of_us(self, msg: Msg) -> None:
         """Heard by one host: answers what is for any host, and what nobody else will answer."""
+        if not self._is_request(msg):
+            return
         try:
             asked = dispatch.find(self._suffix(msg))
             if asked.operation.audience == "all":
                 return
             if asked.operation.audience == "host":
-                self._check_host_is_there(asked.argument)
+                await self._check_host_is_there(asked.argument)
                 return
         except LathError as e:
             await self._reply(msg, _refusal(e))
             return
         await self._answer(msg, asked)
 
-    def _suffix(self, msg: Msg) -> str:
-        return msg.subject[self._prefix_chars :]
+    def _is_request(self, msg: Msg) -> bool:
+        """Whether somebody asked this on purpose.
 
-    def _check_host_is_there(self, host_id: str) -> None:
-        if host_id == self._host.identity.id:
-            return
-        if all(host.target != host_id for host in self._host.presence.hosts()):
-            raise NotFound(f"no host {shown(host_id)} is in lattice {self._host.bus.lattice}")
+        A consumer's `deliver_subject` may be aimed here by one who may not ask: then the server itself sends
+        what is stored elsewhere, under its own subject, and heartbeats, which have a status and no reply.
+        """
+        asked = (
+            msg.subject.startswith(self._prefix)
+            and may_answer(msg.reply)
+            and not (msg.headers and STATUS_HEADER in msg.headers)
+        )
+        if not asked:
+            _log.warning("refused a message that is no control request", subject=msg.subject[:200])
+        return asked
+
+    def _suffix(self, msg: Msg) -> str:
+        return msg.subject[len(self._prefix) :]
+
+    async def _check_host_is_there(self, host_id: str) -> None:
+        presence = self._host.presence
+
+        def there() -> bool:
+            return host_id == self._host.identity.id or any(h.target == host_id for h in presence.hosts())
+
+        try:
+            # One that has just started answers for itself, before its presence has arrived here.
+            async with asyncio.timeout(NEWCOMER_SECONDS):
+                await presence.wait_until(there)
+        except TimeoutError:
+            raise NotFound(f"no host {shown(host_id)} is in lattice {self._host.bus.lattice}") from None
 
     async def _answer(self, msg: Msg, asked: Asked) -> None:
         try:
