@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.console import Group, RenderableType
-from rich.syntax import Syntax
 from rich.text import Text
 
 from lath.model import LinkSelector
@@ -61,13 +62,19 @@ async def host(session: Session, host: HostArgument) -> None:
 
 
 @command(app, "component")
-async def component(session: Session, component: ComponentArgument) -> bool:
+async def component(
+    session: Session,
+    component: ComponentArgument,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Show what the host itself provides in the WIT too.")
+    ] = False,
+) -> bool:
     """Shows a component: its WIT, where it runs, its limits, and the links that it needs.
 
     Exits with 1 when something is missing for it to work.
     """
     async with session.client() as client:
-        found = await client.components.inspect(component)
+        found = await client.components.inspect(component, whole=whole)
     session.out.one(found, _component_text(found))
     return not found.problems
 
@@ -99,12 +106,13 @@ def _component_text(found: ComponentInspection) -> RenderableType:
                     f"link to {each.target}" if each.target else Text("missing", style="red"),
                 ]
                 for each in found.import_status
-                if each.provided != "native"
             ),
             empty="Needs no links.",
         ),
         Text(),
-        Syntax(found.wit, "text", background_color="default", word_wrap=True),
+        Text(found.wit.rstrip()),
+        Text(f"and {len(found.native_imports)} interfaces that the host itself provides", style="dim"),
+        Text(),
     ]
     for problem in found.problems:
         parts.append(Text(f"✗ {problem}", style="red"))

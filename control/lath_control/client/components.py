@@ -240,13 +240,17 @@ class Components:
         )
         return from_json(response, World)
 
-    async def inspect(self, component_id: str) -> ComponentInspection:
+    async def inspect(self, component_id: str, *, whole: bool = False) -> ComponentInspection:
         """What a component is, where it runs, and whether the links that it needs are there and live.
+
+        Args:
+            component_id: Which one.
+            whole: Show what the host itself provides in its WIT too.
 
         Raises:
             NotFound: No host runs it.
         """
-        return await inspect_component(self._client, component_id)
+        return await inspect_component(self._client, component_id, whole=whole)
 
 
 def _check_count(count: int, *, least: int) -> None:

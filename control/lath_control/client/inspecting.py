@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from lath.errors import InvalidArgument
 from lath.model import Link, LinkReport, LinkSelector
@@ -11,6 +12,7 @@ from lath.wit.text import func_text, render
 from lath.wit.types import Interface, World
 from lath_control.client.models import (
     ComponentInspection,
+    ComponentOnHost,
     FunctionView,
     ImportStatus,
     InterfaceView,
@@ -19,35 +21,40 @@ from lath_control.client.models import (
 if TYPE_CHECKING:
     from lath_control.client import Client
 
-NATIVE_PACKAGES: Final = frozenset(
-    {"wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"}
-)
-"""What a host provides itself: no link is needed for these."""
 
-
-async def inspect_component(client: Client, component_id: str) -> ComponentInspection:
+async def inspect_component(client: Client, component_id: str, *, whole: bool) -> ComponentInspection:
     """See `Components.inspect`."""
     instances = await client.components.where(component_id)
     world = await client.components.describe(component_id)
+    linked = World(
+        imports={name: each for name, each in world.imports.items() if _needs_link(each, instances)},
+        exports={name: each for name, each in world.exports.items() if ":" in name or not each.name},
+    )
     links = (await client.links.list(LinkSelector(source_id=component_id))).links
     report = await client.links.ping(LinkSelector(participant=component_id))
     status = [
         _import_status(client, interface, component_id, list(links.values()))
-        for interface in _linkable(world)
+        for interface in linked.imports.values()
+        if interface.functions
     ]
     return ComponentInspection(
         id=component_id,
-        exports=tuple(_interface_view(name, each) for name, each in world.exports.items()),
-        imports=tuple(_interface_view(name, each) for name, each in world.imports.items()),
+        exports=tuple(_interface_view(name, each) for name, each in linked.exports.items()),
+        imports=tuple(_interface_view(name, each) for name, each in linked.imports.items()),
         instances=tuple(instances),
         import_status=tuple(status),
         problems=tuple(_problems(component_id, status, report.links)),
-        wit=render(world),
+        wit=render(world if whole else linked),
+        native_imports=tuple(
+            sorted(each.name for name, each in world.imports.items() if name not in linked.imports)
+        ),
     )
 
 
-def _linkable(world: World) -> list[Interface]:
-    return [interface for interface in world.imports.values() if interface.functions]
+def _needs_link(interface: Interface, instances: Iterable[ComponentOnHost]) -> bool:
+    """Whether a host says so: what it provides itself, it knows best."""
+    shown = f"{interface.name} ({interface.label or DEFAULT_LINK})"
+    return any(shown in (instance.imports or ()) for instance in instances)
 
 
 def _interface_view(name: str, interface: Interface) -> InterfaceView:
@@ -66,8 +73,6 @@ def _import_status(
         name = InterfaceName.parse(interface.name)
     except InvalidArgument:  # functions of the world itself have no interface to link by
         return ImportStatus(interface=interface.name, link_name=link_name, provided="missing")
-    if f"{name.namespace}:{name.package}" in NATIVE_PACKAGES:
-        return ImportStatus(interface=interface.name, link_name=link_name, provided="native")
     for link in links:
         same_package = (link.wit_namespace, link.wit_package) == (name.namespace, name.package)
         if same_package and link.name == link_name and name.interface in link.interfaces:

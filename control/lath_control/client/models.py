@@ -96,20 +96,26 @@ class ImportStatus(View):
     """Whether an import of a component has the link that it needs.
 
     Attributes:
-        provided: `native` for what the host itself provides, `link` where a link serves it, `missing` where
-            none does: calls would fail with `link_not_found`.
+        provided: `link` where a link serves it, `missing` where none does: calls would fail with
+            `link_not_found`.
         target: The link's target.
     """
 
     interface: str
     link_name: str
-    provided: Literal["native", "link", "missing"]
+    provided: Literal["link", "missing"]
     target: str | None = None
     link: str | None = None
 
 
 class ComponentInspection(View):
-    """Everything about one component: what it is, where it runs, and whether it can work."""
+    """Everything about one component: what it is, where it runs, and whether it can work.
+
+    Attributes:
+        imports: Those that need a link.
+        native_imports: Names of those that the host itself provides.
+        wit: Its world as WIT text, without the native imports unless the whole was asked for.
+    """
 
     id: str
     exports: tuple[InterfaceView, ...]
@@ -117,6 +123,7 @@ class ComponentInspection(View):
     instances: tuple[ComponentOnHost, ...]
     import_status: tuple[ImportStatus, ...]
     problems: tuple[str, ...] = ()
+    native_imports: tuple[str, ...] = ()
     wit: str = ""
 
 

@@ -1,0 +1,51 @@
+# Everything here needs Python 3.11+ and make, nothing else: nats-server and the compilers come as wheels.
+#
+#   make demo    shows the main job on real parts
+#   make test    runs the tests
+#   make lint    ruff and mypy
+#   make bench   measures, prints a table, writes JSON to bench/results/
+#
+# PYTHON chooses the interpreter that .venv is made with; ARGS is passed on: make test ARGS="-k ping".
+
+SHELL := /bin/sh
+PYTHON ?= $(firstword $(foreach each,python3.13 python3.12 python3.11 python3 python,$(shell command -v $(each) 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help demo test lint bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# The stamps are newer than pyproject.toml once their extras are installed.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.build: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[build]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.build
+
+demo: $(VENV)/.build
+	$(BIN)/lath demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results
