@@ -8,7 +8,10 @@
 # PYTHON chooses the interpreter that .venv is made with; ARGS is passed on: make test ARGS="-k ping".
 
 SHELL := /bin/sh
-PYTHON ?= $(firstword $(foreach each,python3.13 python3.12 python3.11 python3 python,$(shell command -v $(each) 2>/dev/null)))
+# The first interpreter that really runs, is new enough and can make environments.
+CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  "$$each" -c '$(CHECK)' 2>/dev/null && { echo "$$each"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
@@ -21,8 +24,7 @@ help:
 
 # The stamps are newer than pyproject.toml once their extras are installed.
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11+ with venv is needed: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.build: pyproject.toml | $(BIN)/python

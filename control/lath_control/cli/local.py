@@ -55,7 +55,7 @@ async def up(
                 "context": state.context,
                 "keeper_pid": state.keeper.pid,
             },
-            f"lattice {lattice} is up at {state.nats_url} with {hosts} hosts (context {context}); "
+            f"lattice {lattice} is up at {state.nats_url}, hosts: {hosts} (context {context}); "
             "'lath down' ends it",
         )
         return True
@@ -71,17 +71,19 @@ async def _hold(session: Session, options: LocalOptions) -> bool:
     with errors.status("starting …") as status:
         lattice = LocalLattice(options, tell=lambda text: status.update(f"{text} …"))
         async with lattice:
+            status.stop()  # the next line goes to stdout: the spinner must not stand in it
             session.out.event(
                 {"lattice": options.lattice, "nats_url": lattice.url, "hosts": list(lattice.host_pids)},
                 Text(f"lattice {options.lattice} is up at {lattice.url}"),
             )
+            status.start()
             ended = asyncio.create_task(lattice.wait())
             stopping = asyncio.create_task(asked_to_stop.wait())
             since = loop.time()
             while not (ended.done() or stopping.done()):
                 up_for = human_duration((loop.time() - since) * 1000)
                 status.update(
-                    f"{lattice.url} · {len(lattice.host_pids)} hosts · up {up_for} · "
+                    f"{lattice.url} · hosts: {len(lattice.host_pids)} · up {up_for} · "
                     f"logs {lattice.logs} · Ctrl-C stops"
                 )
                 await asyncio.wait({ended, stopping}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
