@@ -10,9 +10,7 @@
 SHELL := /bin/sh
 # The first interpreter that really runs, is new enough and can make environments.
 CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
-# The first that runs and is new enough: a name on PATH may be a stub of a version manager that only complains.
-PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python; do \
-    $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   "$$each" -c '$(CHECK)' 2>/dev/null && { echo "$$each"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +24,7 @@ help:
 
 # The stamps are newer than pyproject.toml once their extras are installed.
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11+ with venv is needed: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.build: pyproject.toml | $(BIN)/python
