@@ -1,4 +1,4 @@
-"""Runs every benchmark, shows their tables, and writes one JSON with the machine and the versions: `make bench`.
+"""Runs every benchmark, shows their tables, and writes one JSON with machine and versions: `make bench`.
 
 python bench [--output FILE] [NAME…]
 """

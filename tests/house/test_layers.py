@@ -17,7 +17,8 @@ PACKAGES = {
     "lath_control": ROOT / "control/lath_control",
 }
 PROTOCOL_STRINGS = (
-    "lath.rpc.", "lath.rpci.", "lath.link.", "lath.evt.", "wasmbus.", "$KV.", "KV_", "$JS.ACK", "Nats-Expected"
+    "lath.rpc.", "lath.rpci.", "lath.link.", "lath.evt.", "wasmbus.",
+    "$KV.", "KV_", "$JS.ACK", "Nats-Expected",
 )  # fmt: skip
 RECORD_TYPE = re.compile(r"lath\.[a-z.]+\.v\d+\Z")
 """The `type` of a record, such as lath.link.ping.v1, stands at the record."""
