@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.server
 import os
 import random
 import re
 import shlex
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from otlp_receiver import OtlpReceiver
 
-from lath import server
+from lath import server, subjects
 from lath.model import LinkSpec
 from lath.testing import eventually
-from lath_control.client import Client
+from lath_control.build import build
+from lath_control.client import Client, NoLattice
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -36,37 +36,6 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NATS = [name for name in SERVICES if name.startswith("nats-")]
 HOSTS = [name for name in SERVICES if name.startswith("host-")]
 COLLECTOR = "jaeger"
-
-
-class Collector:
-    """Counts the bytes of spans posted to `/v1/traces` at the collector's address."""
-
-    def __init__(self, address: str) -> None:
-        received: list[bytes] = []
-        self.received = received
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.path == "/v1/traces":
-                    received.append(body)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer((address, 4318), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-
-    def __enter__(self) -> Collector:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class Here:
@@ -137,13 +106,13 @@ def here(tmp_path: Path) -> Here:
 
 
 @pytest.fixture
-def collector(here: Here) -> Iterator[Collector]:
-    with Collector(here.address[COLLECTOR]) as running:
+def collector(here: Here) -> Iterator[OtlpReceiver]:
+    with OtlpReceiver.running((here.address[COLLECTOR], 4318)) as running:
         yield running
 
 
 @pytest.fixture
-async def url(here: Here, collector: Collector) -> AsyncIterator[str]:
+async def url(here: Here, collector: OtlpReceiver) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         for name in NATS:
             command = here.nats_command(name)
@@ -177,58 +146,49 @@ def test_only_loopback_ports_are_published() -> None:
 
 @pytest.mark.timeout(240)
 async def test_the_demo_call_runs_on_the_three_node_cluster(
-    url: str, collector: Collector, greeter_wasm: Path, textstats_wasm: Path
+    url: str, collector: OtlpReceiver, tmp_path: Path
 ) -> None:
     async def connected() -> Client | None:
+        client = Client(url, lattice="default")
         try:
-            return await Client.connect(url=url, lattice="default")
-        except Exception as error:  # until the cluster has a leader, in whichever way that shows
-            raise AssertionError(f"{error!r}") from error
+            await client.connect()
+        except NoLattice:  # the nodes elect a leader, the hosts make the buckets
+            return None
+        return client
 
-    client = await eventually(connected, 60)
-    assert client is not None
-    async with client as lattice:
-        hosts = {
-            host.friendly_name: host.id
-            for host in await eventually(lambda: _hosts(lattice), 60, what="two hosts in the lattice")
-        }
-        await lattice.components.start(
-            str(greeter_wasm), component_id="greeter", host=hosts["host-1"], wait_ms=120_000
-        )
-        await lattice.components.start(
-            str(textstats_wasm), component_id="textstats", host=hosts["host-2"], wait_ms=60_000
-        )
-        await lattice.providers.start("builtin:keyvalue-nats", provider_id="kv", host=hosts["host-2"])
-        for target, package, interfaces in (
-            ("textstats", "demo:text", ("stats",)),
-            ("kv", "wasi:keyvalue", ("store", "atomics")),
-        ):
-            namespace, _, name = package.partition(":")
-            report = await lattice.links.put_and_wait(
-                LinkSpec(
-                    source_id="greeter",
-                    target=target,
-                    wit_namespace=namespace,
-                    wit_package=name,
-                    interfaces=interfaces,
-                ),
-                wait_ms=30_000,
-            )
-            assert report.verdict == "live"
-        greeting = await lattice.call("greeter", "demo:greeter/greet.hello", ["Ada"])
-        assert "Visit 1" in str(greeting)
+    async with await eventually(connected, 90) as lattice:
+        await eventually(lambda: len(lattice.presence.hosts()) == len(HOSTS), 60)
+        await _run_demo_components(lattice, tmp_path)
+        greeting = await lattice.call("greeter", "demo:greeter/greet.hello", "Ada")
+        assert "Visit 1" in greeting.value
         assert (await lattice.links.ping()).healthy
         replicas = await _replicas(lattice)
-    assert replicas
+    assert len(replicas) == len(subjects.BUCKET_KINDS)
     assert set(replicas.values()) == {3}
-    await eventually(lambda: collector.received, 30, what="spans at the collector")
+    await eventually(lambda: any(span for export in collector.traces() for span in export.resource_spans), 30)
 
 
-async def _hosts(lattice: Client) -> list[Any] | None:
-    hosts = await lattice.hosts.ping()
-    return hosts if len(hosts) == len(HOSTS) else None
+async def _run_demo_components(lattice: Client, folder: Path) -> None:
+    for name, host in (("greeter", "host-1"), ("textstats", "host-2")):
+        built = await build(ROOT / "examples" / name, output=folder / f"{name}.wasm")
+        await lattice.components.start(built.path, component_id=name, host=host, wait_ms=120_000)
+    await lattice.providers.start("builtin:keyvalue-nats", provider_id="kv", host="host-2")
+    for target, package, interfaces in (
+        ("textstats", "demo:text", ("stats",)),
+        ("kv", "wasi:keyvalue", ("store", "atomics")),
+    ):
+        namespace, _, name = package.partition(":")
+        spec = LinkSpec(
+            source_id="greeter",
+            target=target,
+            wit_namespace=namespace,
+            wit_package=name,
+            interfaces=interfaces,
+        )
+        assert (await lattice.links.put_and_wait(spec, wait_ms=30_000)).verdict == "live"
 
 
 async def _replicas(lattice: Client) -> dict[str, int]:
     streams = await lattice.bus.nc.jetstream().streams_info()
-    return {s.config.name: s.config.num_replicas for s in streams if s.config.name.startswith("KV_lath-")}
+    names = {subjects.stream(kind, lattice.lattice) for kind in subjects.BUCKET_KINDS}
+    return {s.config.name: s.config.num_replicas for s in streams if s.config.name in names}

@@ -16,14 +16,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 class OtlpReceiver(ThreadingHTTPServer):
     """See the module; use `running`."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        super().__init__(address, _Handler)
         self.bodies: list[tuple[str, bytes]] = []
 
     @staticmethod
     @contextlib.contextmanager
-    def running() -> Iterator[OtlpReceiver]:
-        with OtlpReceiver() as server:
+    def running(address: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[OtlpReceiver]:
+        with OtlpReceiver(address) as server:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             try:
@@ -34,7 +34,7 @@ class OtlpReceiver(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://{self.server_address[0]!s}:{self.server_port}"
 
     def traces(self) -> list[ExportTraceServiceRequest]:
         return [ExportTraceServiceRequest.FromString(b) for path, b in self.bodies if path == "/v1/traces"]
