@@ -131,8 +131,7 @@ def test_there_are_no_circular_imports(package: str) -> None:
 
 
 def test_tests_never_sleep_to_wait() -> None:
-    """They wait on conditions, by `lath.testing.eventually` say. Turns of the loop, and the pauses of something
-    that retries under test, are not waiting: those are short."""
+    """They wait on conditions, by `lath.testing.eventually` say; a short pause is no waiting, but a turn."""
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
