@@ -5,6 +5,7 @@ They are found through the entry-point group `lath.providers`; the name there is
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -21,13 +22,17 @@ from lath_host.supervisor import ProviderSpec
 ENTRY_POINTS: Final = "lath.providers"
 
 
-def find_builtin(name: str) -> type[Provider]:
-    """The provider class of that name.
+async def find_builtin(name: str) -> type[Provider]:
+    """The provider class of that name; looked for and imported in a thread, since both read files.
 
     Raises:
         NotFound: No installed distribution offers it; the message names those that are offered.
         InvalidArgument: What is offered cannot be imported or is no provider.
     """
+    return await asyncio.to_thread(_find, name)
+
+
+def _find(name: str) -> type[Provider]:
     offered: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     entry = offered.get(name)
     if entry is None:

@@ -14,6 +14,7 @@ from lath.errors import InvalidArgument
 from lath.names import check_name
 
 _SEED_BYTES: Final = 32
+_VERSION: Final = version("lath")
 _ADJECTIVES: Final = (
     "amber", "brisk", "calm", "clear", "dry", "early", "even", "fair", "fresh", "green", "keen", "light",
     "long", "mild", "new", "pale", "plain", "quick", "quiet", "silver", "sound", "still", "tidy", "warm",
@@ -26,7 +27,7 @@ _NOUNS: Final = (
 
 def lath_version() -> str:
     """The installed version of lath, as semver: clients of the control interface parse it."""
-    return version("lath")
+    return _VERSION
 
 
 @dataclass(frozen=True, slots=True)

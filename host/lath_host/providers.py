@@ -11,6 +11,7 @@ from lath.bus import Bus
 from lath.errors import Conflict, LathError, NotFound
 from lath.model import LostParticipant, ProviderDescription, ProviderStatus, StartProvider
 from lath.names import shown
+from lath.provider import Provider
 from lath.telemetry import get_logger
 from lath_host.builtin import BuiltinProvider, find_builtin
 from lath_host.events import EventPublisher
@@ -105,7 +106,7 @@ class Providers:
 
     # --- operations ------------------------------------------------------------------------------------
 
-    def check_start(self, request: StartProvider) -> None:
+    async def check_start(self, request: StartProvider) -> None:
         """Refuses at once what cannot come to anything.
 
         Raises:
@@ -113,17 +114,18 @@ class Providers:
             NotFound: No built-in provider has that name.
             Conflict: It runs here already.
         """
-        if self._stopping:
-            raise Conflict("this host is stopping and takes no more work")
         check_provider_ref(request.provider_ref)
         name = builtin_name(request.provider_ref)
         if name is not None:
-            find_builtin(name)
-        there = self._running.get(request.provider_id)
+            await find_builtin(name)
+        self._check_free(request.provider_id)
+
+    def _check_free(self, provider_id: str) -> None:
+        if self._stopping:
+            raise Conflict("this host is stopping and takes no more work")
+        there = self._running.get(provider_id)
         if there is not None:
-            raise Conflict(
-                f"provider {request.provider_id} runs on this host already ({shown(there.spec.ref)})"
-            )
+            raise Conflict(f"provider {provider_id} runs on this host already ({shown(there.spec.ref)})")
 
     async def start(self, request: StartProvider) -> None:
         """Starts a provider; tells of it in an event, and raises nothing."""
@@ -131,12 +133,11 @@ class Providers:
             request.provider_id, request.provider_ref, request.config, dict(request.annotations or {})
         )
         try:
-            self.check_start(request)
             name = builtin_name(spec.ref)
             if name is None:
                 self._start_process(spec)
             else:
-                await self._start_builtin(spec, name)
+                await self._start_builtin(spec, await find_builtin(name))
         except Exception as e:
             if not isinstance(e, LathError):
                 _log.error("starting a provider failed", provider_id=spec.id, exc_info=e)
@@ -150,6 +151,7 @@ class Providers:
             await self._ended(spec, end)
 
         process = ProviderProcess(spec, command_of(spec.ref), start_line, on_exit)
+        self._check_free(spec.id)
         self._running[spec.id] = process
         process.start()
         self._keep(self._expect_announcement(process))
@@ -162,16 +164,18 @@ class Providers:
                 process.spec, f"it has not announced itself within {ANNOUNCEMENT_SECONDS:g} s of its start"
             )
 
-    async def _start_builtin(self, spec: ProviderSpec, name: str) -> None:
+    async def _start_builtin(self, spec: ProviderSpec, found: type[Provider]) -> None:
         async def config() -> Mapping[str, str]:
             return await self._config_values(spec.config_names)
 
-        provider = BuiltinProvider(spec, find_builtin(name), self._bus, self._host_id, self._targets, config)
+        provider = BuiltinProvider(spec, found, self._bus, self._host_id, self._targets, config)
+        self._check_free(spec.id)
         self._running[spec.id] = provider
         try:
             await provider.start()
         except BaseException:
-            self._running.pop(spec.id, None)
+            if self._running.get(spec.id) is provider:
+                del self._running[spec.id]
             await provider.stop(0)
             raise
         await self._tell_started(spec)

@@ -258,3 +258,18 @@ async def test_a_stopping_host_stops_its_providers(lattice_in_process: InProcess
         await events.wait("host_stopped")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_of_concurrent_starts_of_one_provider_one_runs(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    host = lattice.hosts[0].id
+    for provider_id, ref in (("words", BUILTIN), ("more", PROCESS)):
+        fields = {"provider_id": provider_id, "provider_ref": ref, "host_id": host}
+        async with lattice.events() as events:
+            replies = await asyncio.gather(
+                *(lattice.ask("provider", "start", host, **fields) for _ in range(10))
+            )
+            assert any(reply.success for reply in replies)
+            await events.wait("provider_started", provider_id=provider_id)
+        await eventually(lambda provider_id=provider_id: len(lattice.presence.instances(provider_id)) == 1)
+    assert sorted(provider.id for provider in lattice.hosts[0].inventory().providers) == ["more", "words"]

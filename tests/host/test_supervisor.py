@@ -17,9 +17,9 @@ from lath_host.supervisor import Exit, ProviderProcess, ProviderSpec
 
 POLITE = """
 import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 start = sys.stdin.readline()
 open(sys.argv[1], "a").write(start)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 sys.stderr.write('{"event": "served", "level": "info"}\\n'); sys.stderr.flush()
 sys.stdin.read()
 """

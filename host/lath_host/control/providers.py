@@ -25,7 +25,7 @@ async def start(host: Services, request: Request) -> CtlReply:
     """Accepts; `provider_started` or `provider_start_failed` tells the outcome."""
     asked = request.read(StartProvider, "provider start request")
     check_host(asked.host_id, host)
-    host.providers.check_start(asked)
+    await host.providers.check_start(asked)
     _check_no_component(host, asked.provider_id)
     await check_configs(asked.config, host)
     host.background(host.providers.start(asked))
