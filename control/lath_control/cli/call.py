@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from lath.errors import InvalidArgument
-from lath.names import shown
+from lath.names import check_target, parse_function_path, shown
 from lath_control.cli import completion
 from lath_control.cli.output import Format
 from lath_control.cli.params import duration_ms
@@ -56,6 +56,8 @@ async def call(
 
     Exits with 1 when the call fails, or returns the error of a result.
     """
+    check_target(component, "component id")
+    parse_function_path(function)
     values = [_argument(text) for text in arguments or ()]
     async with session.client() as client:
         result = await client.call_json(component, function, values, timeout_ms=duration_ms(timeout))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lath.errors import InvalidArgument
+from lath.names import check_name
 from lath_control.cli.output import fields
 from lath_control.cli.params import ConfigArgument, YesOption, pairs
 from lath_control.cli.session import Session, command
@@ -28,6 +29,7 @@ async def put(
     ] = None,
 ) -> None:
     """Writes a config as a whole. Links that name it are applied again by themselves."""
+    check_name(name, "config name")
     found = _from_file(file) if file else {}
     found |= pairs(values or (), "value")
     if not found:

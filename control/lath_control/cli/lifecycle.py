@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lath.errors import InvalidArgument
+from lath.names import check_target
 from lath_control.cli import tables
 from lath_control.cli.params import (
     AnnotationOption,
@@ -91,6 +92,7 @@ async def start_component(
 
     Without --host an auction chooses: among the hosts that have every --label, the least busy one.
     """
+    check_target(id, "id")
     wait_ms = _wait_ms(wait, timeout)
     async with session.client() as client:
         with session.out.errors.status(f"starting {id} …"):
@@ -130,6 +132,7 @@ async def start_provider(
 
     Without --host an auction chooses: among the hosts that have every --label, the least busy one.
     """
+    check_target(id, "id")
     wait_ms = _wait_ms(wait, timeout)
     async with session.client() as client:
         with session.out.errors.status(f"starting {id} …"):

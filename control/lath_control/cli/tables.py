@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -38,6 +39,11 @@ def short(identifier: str) -> str:
     return identifier if len(identifier) <= _ID_CHARS else identifier[:_ID_CHARS] + "…"
 
 
+def host_id(identifier: str) -> str:
+    """A host's id: cut for people, who go by the name; whole in a pipe."""
+    return short(identifier) if sys.stdout.isatty() else identifier
+
+
 def _labels(labels: Mapping[str, str]) -> str:
     own = {key: value for key, value in labels.items() if not key.startswith("hostcore.")}
     return ",".join(f"{key}={value}" for key, value in sorted(own.items())) or "-"
@@ -47,7 +53,7 @@ def hosts(statuses: Sequence[HostStatus]) -> RenderableType:
     rows = (
         row(
             Text(host.friendly_name, style="bold"),
-            host.id,
+            host_id(host.id),
             state(host.state),
             human_duration(host.uptime_seconds * 1000 if host.uptime_seconds is not None else None),
             host.version,

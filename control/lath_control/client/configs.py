@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lath.errors import NotFound
 from lath.names import check_name
 from lath_control.client.models import ConfigView
+from lath_control.client.telling import tell_config
 
 if TYPE_CHECKING:
     from lath_control.client import Client
@@ -22,6 +23,7 @@ class Configs:
     async def put(self, name: str, values: Mapping[str, str]) -> ConfigView:
         """Writes a config as a whole; links that name it are applied again everywhere."""
         revision = await self._client.config_store.put(check_name(name, "config name"), dict(values))
+        await tell_config(self._client.bus, "config_set", name)
         return ConfigView(name=name, values=dict(values), revision=str(revision))
 
     async def get(self, name: str) -> ConfigView:
@@ -49,3 +51,4 @@ class Configs:
         """
         if not await self._client.config_store.delete(check_name(name, "config name"), force=force):
             raise NotFound(f"there is no config {name}")
+        await tell_config(self._client.bus, "config_deleted", name)

@@ -119,12 +119,17 @@ def opened(data: bytes) -> Any:
     raise refusal(reply.message)
 
 
-def refusal(message: str) -> LathError:
-    """The error that a host's refusal stands for: lath's hosts write `kind: message`."""
+def refusal(message: str, *, otherwise: type[LathError] = Conflict) -> LathError:
+    """The error that a host's refusal stands for: lath's hosts write `kind: message`.
+
+    Args:
+        message: What the host wrote.
+        otherwise: What it is where no kind stands in front.
+    """
     kind, colon, rest = message.partition(": ")
     if colon and kind in KINDS:
         return error_of_kind(kind, rest)
-    return Conflict(message or "the host refused, and gave no reason")
+    return otherwise(message or "the host refused, and gave no reason")
 
 
 def read_response(model: type[M], response: Any, what: str) -> M:

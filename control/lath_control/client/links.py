@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from lath.errors import LinkNotFound
 from lath.links import LinkListing
 from lath.model import Link, LinkReport, LinkSelector, LinkSpec, PingReport, VerbReport
+from lath_control.client.telling import tell_link_deleted, tell_link_set
 
 if TYPE_CHECKING:
     from lath_control.client import Client
@@ -31,7 +32,9 @@ class Links:
             Conflict: This source, package, name and interface has another target; the message names it.
             NotFound: A named config does not exist.
         """
-        return await self._client.link_store.put(spec)
+        link = await self._client.link_store.put(spec)
+        await tell_link_set(self._client.bus, spec)
+        return link
 
     async def put_and_wait(self, spec: LinkSpec, *, wait_ms: int = APPLY_MS) -> LinkReport:
         """Writes a link and waits until every participant that should has applied it.
@@ -43,7 +46,7 @@ class Links:
             DeadlineExceeded: Not all had applied it in time.
             Conflict, NotFound: As for `put`.
         """
-        return await self._client.link_ops.put_and_wait(spec, wait_ms)
+        return await self._client.link_ops.await_applied(await self.put(spec), wait_ms)
 
     async def list(self, selector: LinkSelector = EVERY_LINK) -> LinkListing:
         """The links in KV that match, and the keys of values there that are no links."""
@@ -85,6 +88,7 @@ class Links:
         if removed is None:
             to = f" to {target}" if target else ""
             raise LinkNotFound(f"there is no link {name} of {source_id}{to} for {namespace}:{package}")
+        await tell_link_deleted(self._client.bus, removed)
         return removed
 
     async def ping(
