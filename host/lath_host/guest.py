@@ -86,6 +86,8 @@ class Guest:
         failure: Why it cannot go on.
         handles: Data by the number of a handle.
         busy: Whether it computes for longer than a slice, and so is polled in a thread.
+        served: Calls that it has finished, where instances are reused.
+        rested_at: When it last went idle, in the loop's time; where idle instances are dropped.
     """
 
     def __init__(self, settings: GuestSettings) -> None:
@@ -93,6 +95,8 @@ class Guest:
         self.failure: BaseException | None = None
         self.handles: dict[int, bytes] = {}
         self.busy = False
+        self.served = 0
+        self.rested_at = 0.0
         self._settings = settings
         self._epochs = settings.engine.epochs
         self._reps = itertools.count(1)

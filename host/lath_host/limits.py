@@ -18,7 +18,10 @@ class Limits:
         timeout_ms: How long a call may take, the time in the queue included, when it does not say.
         fuel_max: Fuel of one call (about one per instruction); None: not counted, which is faster.
         warm_instances: Instances made ahead.
-        reuse: Whether an instance serves further calls after its first.
+        reuse: Whether an instance serves further calls after its first, one at a time.
+        calls_max: Calls that one instance serves before it is replaced; None: as many as come. Needs `reuse`.
+        idle_seconds: How long an instance may wait for its next call before it is dropped; None: for ever.
+            Needs `reuse`.
     """
 
     max_instances: int = 100
@@ -28,6 +31,8 @@ class Limits:
     fuel_max: int | None = None
     warm_instances: int = 4
     reuse: bool = False
+    calls_max: int | None = None
+    idle_seconds: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_instances", "memory_bytes_max", "timeout_ms"):
@@ -36,8 +41,13 @@ class Limits:
         for name in ("queue_max", "warm_instances"):
             if getattr(self, name) < 0:
                 raise InvalidArgument(f"limit {name}: expected at least 0, got {getattr(self, name)}")
-        if self.fuel_max is not None and self.fuel_max < 1:
-            raise InvalidArgument(f"limit fuel_max: expected at least 1 or none, got {self.fuel_max}")
+        for name in ("fuel_max", "calls_max", "idle_seconds"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidArgument(f"limit {name}: expected at least 1 or none, got {value}")
+        for name in ("calls_max", "idle_seconds"):
+            if getattr(self, name) is not None and not self.reuse:
+                raise InvalidArgument(f"limit {name} bounds instances that are reused: set reuse as well")
 
 
 @dataclass(slots=True)

@@ -1,9 +1,9 @@
 """The instances of one component: warm ones, limits, and a bounded queue in front.
 
 By default every call gets an instance that nobody has used; some are made ahead. With `reuse` instances
-serve call after call, one at a time. A permit is held from before an instance is taken until its store is
-gone (or idle again), so `max_instances` bounds what exists, and a permit comes back on every path:
-`_give_back` is the only one.
+serve call after call, one at a time, up to `calls_max`, and are dropped after `idle_seconds` without one.
+A permit is held from before an instance is taken until its store is gone (or idle again), so
+`max_instances` bounds what exists, and a permit comes back on every path: `_give_back` is the only one.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class InstancePool:
         self._calls = 0
         self._failures = 0
         self._refill: asyncio.Task[None] | None = None
+        self._dropping: asyncio.TimerHandle | None = None
         self._draining = False
         self._stopping = False
         self._closed = False
@@ -109,7 +110,7 @@ class InstancePool:
         except BaseException:
             guest.discard()
             raise
-        self._idle.append(guest)
+        self._rest(guest)
         self._warm_up()
 
     def export(self, interface: str, function: str) -> Func:
@@ -176,8 +177,8 @@ class InstancePool:
             self._failures += 1
             guest.discard(self._give_back)
             raise
-        if self.limits.reuse and not self._draining:
-            self._idle.append(guest)
+        if self.limits.reuse and self._serves_on(guest):
+            self._rest(guest)
             self._give_back()
         else:
             guest.discard(self._give_back)
@@ -271,6 +272,34 @@ class InstancePool:
         # the most recently used is the warmest; of fresh ones the oldest goes first
         return self._idle.pop() if self.limits.reuse else self._idle.popleft()
 
+    def _serves_on(self, guest: Guest) -> bool:
+        """Counts a call that `guest` has finished; whether it may serve another."""
+        guest.served += 1
+        calls_max = self.limits.calls_max
+        return not self._draining and (calls_max is None or guest.served < calls_max)
+
+    def _rest(self, guest: Guest) -> None:
+        """Has an instance wait for a call."""
+        self._idle.append(guest)
+        seconds = self.limits.idle_seconds
+        if seconds is not None:
+            loop = asyncio.get_running_loop()
+            guest.rested_at = loop.time()
+            if self._dropping is None:
+                self._dropping = loop.call_later(seconds, self._drop_rested)
+
+    def _drop_rested(self) -> None:
+        """Drops what has waited too long: the left end of the idle has waited longest."""
+        self._dropping = None
+        seconds = self.limits.idle_seconds
+        if seconds is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0].rested_at + seconds <= loop.time():
+            self._idle.popleft().discard()
+        if self._idle:
+            self._dropping = loop.call_at(self._idle[0].rested_at + seconds, self._drop_rested)
+
     def _take_permit(self) -> None:
         self._permits += 1
         self._quiet.clear()
@@ -292,6 +321,9 @@ class InstancePool:
                 waiter.set_result(None)
 
     def _discard_idle(self) -> None:
+        if self._dropping is not None:
+            self._dropping.cancel()
+            self._dropping = None
         while self._idle:
             self._idle.popleft().discard()
 

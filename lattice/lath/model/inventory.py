@@ -27,6 +27,9 @@ class ComponentLimits(Ctl):
         fuel_max: Fuel of one call.
         queue_max: Calls that may wait for an instance.
         warm_instances: Fresh instances kept ready.
+        reuse: Whether an instance serves call after call, one at a time, instead of one call only.
+        calls_max: Calls that a reused instance serves before it is replaced.
+        idle_seconds: How long a reused instance waits for its next call before it is dropped.
     """
 
     memory_bytes_max: Annotated[int, Field(ge=64 * 1024)] | None = None
@@ -35,6 +38,8 @@ class ComponentLimits(Ctl):
     queue_max: Annotated[int, Field(ge=0)] | None = None
     warm_instances: Annotated[int, Field(ge=0)] | None = None
     reuse: bool | None = None
+    calls_max: Annotated[int, Field(ge=1)] | None = None
+    idle_seconds: Annotated[int, Field(ge=1)] | None = None
 
 
 class ComponentDescription(Ctl):

@@ -105,6 +105,35 @@ async def test_with_reuse_one_instance_serves_call_after_call(deploy: Deploy) ->
     assert pool.stats.idle == 1
 
 
+async def test_a_reused_instance_is_replaced_after_calls_max(deploy: Deploy) -> None:
+    pool = deploy(reuse=True, calls_max=3)
+    assert [await call(pool, "count") for _ in range(8)] == [1, 2, 3, 1, 2, 3, 1, 2]
+
+
+async def test_a_reused_instance_without_calls_is_dropped_and_the_next_call_makes_another(
+    deploy: Deploy,
+) -> None:
+    pool = deploy(reuse=True, idle_seconds=1)
+    assert [await call(pool, "count") for _ in range(2)] == [1, 2]
+    assert pool.stats.idle == 1
+    await until(lambda: pool.stats.idle == 0)
+    assert await call(pool, "count") == 1
+
+
+async def test_of_idle_instances_only_those_without_calls_are_dropped(deploy: Deploy, gate: Gate) -> None:
+    pool = deploy(gate.answer, reuse=True, idle_seconds=1)
+    calls = [asyncio.ensure_future(call(pool, "ask", str(n))) for n in range(3)]
+    await gate.reached_by(3)
+    gate.opened.set()
+    await asyncio.gather(*calls)
+    used = 0
+    while pool.stats.idle > 1:
+        used += 1
+        assert await call(pool, "count") == used  # always the one that was used last
+        await asyncio.sleep(0)
+    assert await call(pool, "count") == used + 1
+
+
 async def test_a_trapped_instance_is_not_used_again(deploy: Deploy) -> None:
     pool = deploy(reuse=True)
     assert await call(pool, "count") == 1
@@ -246,7 +275,14 @@ async def test_scaling_up_lets_the_queue_in(deploy: Deploy, gate: Gate) -> None:
     await asyncio.gather(*calls)
 
 
-@pytest.mark.parametrize("bad", [{"max_instances": 0}, {"queue_max": -1}, {"timeout_ms": 0}, {"fuel_max": 0}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"max_instances": 0}, {"queue_max": -1}, {"timeout_ms": 0}, {"fuel_max": 0},
+        {"calls_max": 0, "reuse": True}, {"idle_seconds": 0, "reuse": True},
+        {"calls_max": 5}, {"idle_seconds": 5},
+    ],
+)  # fmt: skip
 def test_limits_that_make_no_sense_are_refused(bad: dict[str, int]) -> None:
     with pytest.raises(InvalidArgument, match=f"limit {next(iter(bad))}"):
         Limits(**bad)  # type: ignore[arg-type]
