@@ -96,8 +96,8 @@ class Component:
         """
         await self._pool.start()
         await self._server.start()
-        self._parts.targets.add(self.id, self)
         await self._presence.start()
+        self._parts.targets.add(self.id, self)
 
     async def rescale(self, deployment: Deployment) -> None:
         """Applies other limits; what runs goes on.
@@ -114,18 +114,22 @@ class Component:
         """Whether other limits can be applied while it runs: fuel is counted from the start or not at all."""
         return (deployment.limits.fuel_max is None) == (self.deployment.limits.fuel_max is None)
 
+    async def withdraw(self) -> None:
+        """Tells everybody to call it no more; it goes on serving those who have not heard."""
+        await self._presence.withdraw()
+
     async def leave_bus(self) -> None:
         """Takes no more calls from the bus and returns once those that run have ended.
 
-        Components beside it may still call it: what they run before they stop may need it.
+        Withdraw first. Components beside it may still call it: what they run before they stop may need it.
         """
-        await self._presence.withdraw()
         await self._server.drain(DRAIN_LINGER_MS)
 
     async def stop(self, grace_ms: float) -> None:
         """Takes no new calls, lets those that run finish for `grace_ms` at most, and closes."""
         self._draining = True
         self._parts.targets.remove(self.id, self)
+        await self.withdraw()
         try:
             async with asyncio.timeout(grace_ms / 1000):
                 await self.leave_bus()

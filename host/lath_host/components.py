@@ -78,7 +78,7 @@ class Components:
         """Refuses at once what cannot come to anything.
 
         Raises:
-            InvalidArgument: The reference is not valid.
+            InvalidArgument: The reference or the limits are not valid.
             Conflict: Another reference runs here and `allow_update` was not given.
         """
         if self._stopping:
@@ -86,6 +86,7 @@ class Components:
         if request.count == 0:
             return
         artifacts.check_ref(request.component_ref)
+        Deployment.asked(request).pool_limits()
         running = self._running.get(request.component_id)
         if running is not None:
             self._check_same_code(running, request)
@@ -198,6 +199,7 @@ class Components:
         self._stopping = True
         until = time.monotonic() + grace_ms / 1000
         stopping = list(self._running.values())
+        await asyncio.gather(*(component.withdraw() for component in stopping))
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_ms / 1000):
                 await asyncio.gather(*(component.leave_bus() for component in stopping))

@@ -219,3 +219,33 @@ async def test_a_guest_that_loops_eats_memory_or_traps_costs_only_its_own_call(
     assert not looping.done()
     looping.cancel()
     await asyncio.wait([looping])
+
+
+async def test_limits_that_make_no_sense_are_refused_at_once(lattice_in_process: InProcessLattice) -> None:
+    host = lattice_in_process.hosts[0].id
+    fields = {"component_ref": "file:///x.wasm", "component_id": "a", "count": 1, "host_id": host}
+    for limits in ({"memory_bytes_max": 1}, {"timeout_ms": 0}, {"fuel_max": 0}, {"queue_max": -1}, "much"):
+        reply = await lattice_in_process.ask("component", "scale", host, component_limits=limits, **fields)
+        assert not reply.success and reply.message.startswith("invalid_argument: "), limits
+
+
+async def test_fuel_is_given_and_taken_while_a_component_runs(lattice_in_process: InProcessLattice) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("echo", guests.echo())
+    event = await lattice.start_component("echo", guests.echo(), component_limits={"fuel_max": 10})
+    assert event.name == "component_scaled", event.data
+    assert (await lattice.failure("echo", ECHO, "say", "x" * 100_000)).kind == "limit_exceeded"
+    await lattice.start_component("echo", guests.echo(), component_limits={"queue_max": 5})
+    assert await lattice.call("echo", ECHO, "say", "x" * 100_000) == "x" * 100_000
+
+
+async def test_a_component_that_is_stopped_without_grace_is_gone_from_presence_at_once(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    (other,) = await lattice.add_hosts(1, drain_ms=0)
+    await lattice.start_component("echo", guests.echo(), host=other)
+    await eventually(lambda: lattice.presence.instances("echo"))
+    await other.stop()
+    await eventually(lambda: not lattice.presence.instances("echo"), what="presence to end before its TTL")
+    assert lattice.presence.lost() == ()
