@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+import sys
+import termios
 from pathlib import Path
 
 import pytest
 from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, run, spawn
 
 from lath.server import Server
+from lath.testing import eventually
 from lath_control.client import Client
+
+HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
 @pytest.fixture
@@ -201,6 +207,36 @@ async def test_watch_prints_each_change_as_a_line_and_ends_on_ctrl_c(
     assert (first[0]["max_instances"], second[0]["max_instances"]) == (10, 9)
     assert process.returncode == 0
     assert err == b""
+
+
+async def test_watch_gives_the_terminal_back_on_ctrl_c(lath: Lath, client: Client) -> None:
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    shown = bytearray()
+    drawn = asyncio.Event()
+
+    def read() -> None:
+        shown.extend(os.read(ours, 65_536))
+        if b"one" in shown:
+            drawn.set()
+
+    asyncio.get_running_loop().add_reader(ours, read)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "lath_control.cli", "get", "hosts", "--watch",
+            stdin=theirs, stdout=theirs, stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )  # fmt: skip
+        async with asyncio.timeout(COMMAND_SECONDS):
+            await drawn.wait()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
+        await eventually(lambda: shown.rfind(SHOW_CURSOR) > shown.rfind(HIDE_CURSOR) >= 0)
+        assert termios.tcgetattr(theirs) == before
+    finally:
+        asyncio.get_running_loop().remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
 
 
 async def test_events_and_calls_are_shown_as_they_happen(lath: Lath, client: Client, textstats: str) -> None:

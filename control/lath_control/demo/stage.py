@@ -119,11 +119,25 @@ class Stage:
         """The process id of the provider's instance."""
         return next(p.pid for p in await self.client.providers.where(KEYVALUE) if p.pid is not None)
 
-    async def connections_of_links(self) -> list[str]:
-        """The connections that the provider holds for links, by name, as nats-server counts them."""
+    async def connections_of_links(self, expected: int) -> int:
+        """How many connections the provider holds for links, as nats-server counts them.
+
+        A closed connection may stand there for a moment, so `expected` is waited for, for as long as it takes
+        until time is over.
+        """
+        count = await self._count_connections()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while count != expected:
+                    await asyncio.sleep(_POLL_SECONDS)
+                    count = await self._count_connections()
+        except TimeoutError:
+            pass  # the count says how it stands
+        return count
+
+    async def _count_connections(self) -> int:
         connections = (await self.lattice.server.connz())["connections"]
-        names = (str(each.get("name", "")) for each in connections)
-        return sorted(name for name in names if name.startswith("lath-kv "))
+        return sum(str(each.get("name", "")).startswith("lath-kv ") for each in connections)
 
     async def ping_until(self, *verdicts: str) -> PingReport:
         """Pings until the keyvalue link has one of the verdicts and everybody answers, or time is over."""
