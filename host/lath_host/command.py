@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from lath import telemetry
 from lath.bus import Credentials
 from lath.errors import InvalidArgument, LathError, NotConnected, Unavailable
+from lath.model import describe
+from lath.names import check_target
 from lath.presence import PRESENCE_TTL_MS
+from lath.provider.start import StartCredentials
 from lath_host.host import Host
 from lath_host.options import DRAIN_MS, HostOptions
 
 EXIT_USAGE: Final = 2
 EXIT_NO_LATTICE: Final = 3
+_CREDENTIALS_FILE: Final = TypeAdapter(dict[str, StartCredentials])
 
 app = typer.Typer(name="host", help="Run a host of the lattice.", no_args_is_help=True)
 
@@ -42,6 +47,14 @@ def run(
         list[str] | None, typer.Option(help="A label, key=value; also LATH_LABELS=k=v,k=v.")
     ] = None,
     labels: Annotated[str, typer.Option(envvar="LATH_LABELS", hidden=True)] = "",
+    provider_credentials: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LATH_PROVIDER_CREDENTIALS",
+            help="A JSON file: by provider id, what a supervised provider signs in with"
+            " (user, password, token, nkey_seed, creds_path, inbox_prefix).",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(envvar="LATH_DATA_DIR", help="Keeps compiled components between runs.")
     ] = None,
@@ -67,6 +80,7 @@ def run(
             name=name,
             labels=_labels([*labels.split(","), *(label or [])]),
             credentials=Credentials.from_env(),
+            provider_credentials=_provider_credentials(provider_credentials),
             data_dir=data_dir,
             replicas=replicas,
             drain_ms=drain_ms,
@@ -80,6 +94,18 @@ def run(
         _fail(e, EXIT_USAGE)
     finally:
         telemetry.shutdown()
+
+
+def _provider_credentials(path: Path | None) -> dict[str, Credentials]:
+    if path is None:
+        return {}
+    try:
+        found = _CREDENTIALS_FILE.validate_json(path.read_bytes())
+    except OSError as e:
+        raise InvalidArgument(f"{path} cannot be read: {e.strerror}") from None
+    except ValidationError as e:
+        raise InvalidArgument(f"{path} is no map of credentials: {describe(e)}") from None
+    return {check_target(name, "provider id"): given.credentials() for name, given in found.items()}
 
 
 def _labels(pairs: list[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ LOG_LINE_BYTES_MAX: Final = 16 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
 _LAST_LINES_KEPT: Final = 20
 """The end of the log is where a failed start says why."""
+_HOSTS_OWN_ENV: Final = ("LATH_NATS_", "LATH_HOST_", "LATH_PROVIDER_CREDENTIALS")
 
 _log = get_logger(__name__)
 
@@ -170,7 +171,7 @@ class ProviderProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, ENV_SUPERVISED: "1"},
+                env=_child_environment(),
                 # A session of its own: Ctrl-C at a terminal goes to the host, which stops it in order.
                 start_new_session=True,
             )
@@ -206,6 +207,12 @@ class ProviderProcess:
             last_lines.append(line)
             del last_lines[:-_LAST_LINES_KEPT]
             _relay(bound, line)
+
+
+def _child_environment() -> dict[str, str]:
+    """The host's environment without what is the host's alone: its key, and how it signs in to the bus."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_HOSTS_OWN_ENV)}
+    return {**inherited, ENV_SUPERVISED: "1"}
 
 
 def _describe_exit(status: int, last_lines: list[str]) -> str:

@@ -108,6 +108,22 @@ async def test_why_a_provider_ended_is_the_last_thing_that_it_said(watch: Callab
     assert watched.process.last_error == end.reason
 
 
+async def test_a_provider_does_not_inherit_the_hosts_own_secrets(
+    watch: Callable[..., Watched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LATH_HOST_SEED", "LATH_NATS_PASSWORD", "LATH_NATS_CREDS"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("PROVIDERS_OWN", "kept")
+    told = tmp_path / "environment"
+    watched = watch(
+        "import os, sys; open(sys.argv[1], 'w').write(' '.join(os.environ))", str(told), first_s=60
+    )
+    await watched.exit()
+    names = set(told.read_text().split())
+    assert {"LATH_SUPERVISED", "PROVIDERS_OWN", "PATH"} <= names
+    assert not names & {"LATH_HOST_SEED", "LATH_NATS_PASSWORD", "LATH_NATS_CREDS"}
+
+
 async def test_a_provider_that_waits_for_its_restart_can_be_stopped(watch: Callable[..., Watched]) -> None:
     watched = watch("raise SystemExit(1)", first_s=60)
     await watched.exit()
