@@ -109,8 +109,10 @@ class BuiltinProvider:
         self.status = "stopping"
         self._targets.remove(self.spec.id, self)
         if self._instance is not None:
-            await self._instance.drain(grace_s * 1000)
-            await self._instance.close()
+            try:
+                await self._instance.drain(grace_s * 1000)
+            finally:
+                await self._instance.close()
 
     def has_room(self) -> bool:
         return self.status == "running" and self._instance is not None and self._instance.accepting

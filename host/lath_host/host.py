@@ -115,6 +115,8 @@ class Host:
         try:
             await self._start()
         except BaseException:
+            await self._end_background()
+            self._services = None
             await self._parts.aclose()
             raise
 
@@ -202,6 +204,8 @@ class Host:
         components = Components(parts, events, components_changed, self.options.drain_ms)
         served.components = components
         link_store = LinkStore(bus)
+        link_ops = LinkOps(bus, presence, link_store)
+        self._parts.push_async_callback(link_ops.close)
         self._services = Services(
             options=self.options,
             identity=self.identity,
@@ -211,7 +215,7 @@ class Host:
             presence=presence,
             links=link_store,
             configs=ConfigStore(bus),
-            link_ops=LinkOps(bus, presence, link_store),
+            link_ops=link_ops,
             routes=routes,
             components=components,
             providers=providers,
