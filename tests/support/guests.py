@@ -139,3 +139,19 @@ def config_reader(exported: str = "test:words/front@1.0.0") -> str:
   (instance $out (export "say" (func $say)))
   (export "{exported}" (instance $out)))
 """
+
+
+def things(interface: str = "test:words/things@1.0.0") -> str:
+    """Exports a resource of its own, `thing`, and `make: func() -> thing`."""
+    return f"""
+(component
+  (component $inner
+    (core module $guest (func (export "make") (result i32) (i32.const 1)))
+    (core instance $instance (instantiate $guest))
+    (type $raw (resource (rep i32)))
+    (export $thing "thing" (type $raw))
+    (func $make (result (own $thing)) (canon lift (core func $instance "make")))
+    (export "make" (func $make)))
+  (instance $out (instantiate $inner))
+  (export "{interface}" (instance $out)))
+"""
