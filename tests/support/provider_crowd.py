@@ -1,0 +1,28 @@
+"""Many provider instances in one process: `python provider_crowd.py URL LATTICE ID…`; an id may stand twice.
+
+Each has a connection of its own. It prints `ready` when all are present, and serves until its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+
+from lath.bus import Bus
+from lath.provider import ProviderInstance
+from lath.testing.memory_keyvalue import MemoryKeyValue
+
+
+async def main(url: str, lattice: str, ids: list[str]) -> None:
+    async with AsyncExitStack() as stack:
+        for id in ids:
+            bus = await stack.enter_async_context(await Bus.connect(url, lattice=lattice, name=id))
+            await stack.enter_async_context(ProviderInstance(MemoryKeyValue(), bus, provider_id=id))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
