@@ -37,6 +37,7 @@ class LatticeContext(BaseModel):
         user: A user name, with `password_env`.
         password_env: The environment variable that holds the password.
         token_env: The environment variable that holds a token.
+        inbox_prefix: Where replies go, for a user whose permissions name a prefix.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +49,7 @@ class LatticeContext(BaseModel):
     user: str | None = None
     password_env: str | None = None
     token_env: str | None = None
+    inbox_prefix: str | None = None
 
     def credentials(self) -> Credentials | None:
         """What to log in with; None for a bus that asks for nothing.
@@ -59,12 +61,12 @@ class LatticeContext(BaseModel):
             path = Path(self.creds_path).expanduser()
             if not path.is_file():
                 raise InvalidArgument(f"context {self.name} names the credentials file {path}: there is none")
-            return Credentials(creds_path=str(path))
+            return Credentials(creds_path=str(path), inbox_prefix=self.inbox_prefix)
         if self.token_env is not None:
-            return Credentials(token=self._secret(self.token_env))
+            return Credentials(token=self._secret(self.token_env), inbox_prefix=self.inbox_prefix)
         if self.user is not None:
             password = self._secret(self.password_env) if self.password_env else ""
-            return Credentials(user=self.user, password=password)
+            return Credentials(user=self.user, password=password, inbox_prefix=self.inbox_prefix)
         return None
 
     def _secret(self, variable: str) -> str:

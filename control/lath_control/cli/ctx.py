@@ -37,6 +37,9 @@ def add(
     token_env: Annotated[
         str | None, typer.Option("--token-env", metavar="VARIABLE", help="The variable that holds a token.")
     ] = None,
+    inbox_prefix: Annotated[
+        str | None, typer.Option("--inbox-prefix", help="Where replies go, if the user may use one prefix.")
+    ] = None,
     select: Annotated[bool, typer.Option("--select", help="Use it from now on.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace one of that name.")] = False,
 ) -> None:
@@ -54,6 +57,7 @@ def add(
             "user": user,
             "password_env": password_env,
             "token_env": token_env,
+            "inbox_prefix": inbox_prefix,
         },
         "context",
     )

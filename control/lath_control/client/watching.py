@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 
 from lath import subjects
 from lath.bus import Bus
-from lath.errors import InvalidArgument
+from lath.errors import InvalidArgument, PermissionDenied
 from lath.model import CloudEvent, LinkEvent, parse
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ async def messages(bus: Bus, *patterns: str) -> AsyncGenerator[Msg]:
     subscriptions = [await bus.subscribe(pattern, on_message) for pattern in patterns]
     try:
         await bus.flush()
+        for subscription in subscriptions:
+            if subscription.denied:
+                raise PermissionDenied(
+                    f"the bus does not permit subscribing to {subscription.subject}: use credentials that may"
+                )
         while True:
             yield await waiting.get()
     finally:

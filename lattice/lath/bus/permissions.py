@@ -23,6 +23,10 @@ RESPONSES_EXPIRE_S: Final = 600
 Permissions = dict[str, Any]
 
 
+WRITERS_EVENTS: Final = ("linkdef_set", "linkdef_deleted", "config_set", "config_deleted")
+"""What whoever writes links and config tells of it."""
+
+
 def provider_permissions(
     lattice: str, provider: str, *, responses_expire_s: int = RESPONSES_EXPIRE_S
 ) -> Permissions:
@@ -89,7 +93,9 @@ def host_permissions(lattice: str, host: str) -> Permissions:
 
 
 def client_permissions(lattice: str, client: str) -> Permissions:
-    """For an operator's client: all that the command line does. It serves nothing but its own inbox.
+    """For an operator's client: all that the command line does, but for `lath spy` (others' calls).
+
+    It serves nothing but its own inbox.
 
     Args:
         lattice: The one lattice that it may control.
@@ -102,6 +108,7 @@ def client_permissions(lattice: str, client: str) -> Permissions:
                 *_buckets(lattice),
                 subjects.lattice_pattern(lattice),
                 subjects.ctl_pattern(lattice),
+                *(subjects.wasmbus_event(lattice, name) for name in WRITERS_EVENTS),
                 subjects.MICRO_PATTERN,
             ]
         },
@@ -140,6 +147,7 @@ def _buckets(lattice: str) -> Sequence[str]:
     streams[subjects.object_store_stream(store)] = ""
     allowed = [
         f"{API}INFO",
+        f"{API}STREAM.NAMES",  # nats-py looks up the stream behind the object store by its subject
         f"{API}STREAM.PURGE.{subjects.object_store_stream(store)}",
         *streams.values(),
         *subjects.object_store_patterns(store),
