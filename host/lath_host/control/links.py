@@ -15,12 +15,12 @@ async def put(host: Services, request: Request) -> CtlReply:
     spec = request.read(LinkSpec, "link")
     fields = spec.model_dump(mode="json")
     try:
-        link = await host.links.put(spec)
+        await host.links.put(spec)
     except LathError as e:
         await host.events.publish("linkdef_set_failed", {**fields, "error": str(e)})
         raise
     await host.events.publish("linkdef_set", fields)
-    return done(response={"key": link.key, "revision": str(link.revision)})
+    return done()
 
 
 async def delete(host: Services, request: Request) -> CtlReply:
