@@ -87,6 +87,7 @@ class Client:
         self._timeout_ms = timeout_ms
         self._connect_timeout_ms = connect_timeout_ms
         self._open = contextlib.AsyncExitStack()
+        self._connected = False
         self.calls = Calls(self)
         self.hosts = Hosts(self)
         self.components = Components(self)
@@ -103,12 +104,14 @@ class Client:
         self.link_ops: LinkOps
 
     async def connect(self) -> None:
-        """Connects to the bus and reads who is there.
+        """Connects to the bus and reads who is there. Connecting twice is fine.
 
         Raises:
             NoLattice: The bus does not answer.
             PermissionDenied: The bus refuses the credentials.
         """
+        if self._connected:
+            return
         async with contextlib.AsyncExitStack() as opening:
             self.bus = await self._connect_bus()
             opening.push_async_callback(self.bus.close)
@@ -124,6 +127,7 @@ class Client:
             self.caller = Caller(self.bus, self.presence, CLIENT_SOURCE)
             opening.push_async_callback(self.caller.close)
             self._open = opening.pop_all()
+            self._connected = True
 
     async def _connect_bus(self) -> Bus:
         try:
@@ -159,6 +163,7 @@ class Client:
 
     async def close(self) -> None:
         """Closes the connection. Closing twice is fine."""
+        self._connected = False
         await self._open.aclose()
 
     async def __aenter__(self) -> Client:

@@ -52,7 +52,7 @@ async def run_demo(out: Output, *, examples: Path | None, keep: bool) -> bool:
         except LathError as e:
             out.note(Text(f"the demo ends here: {e}", style="bold red"))
         with out.errors.status("cleaning up …"):
-            await stage.__aexit__(None, None, None)
+            await stage.close()
     show.finish(time.perf_counter() - started)
     return show.all_ok
 

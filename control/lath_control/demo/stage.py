@@ -86,6 +86,10 @@ class Stage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends everything and removes the folder. Closing twice is fine."""
         await self._open.aclose()
 
     async def build(self) -> list[Built]:

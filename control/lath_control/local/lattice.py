@@ -175,28 +175,28 @@ class LocalLattice:
 
     async def _wait_ready(self) -> None:
         self._tell("waiting for the hosts to join")
-        names = set(self._hosts)
         try:
             async with asyncio.timeout(READY_MS / 1000):
-                async with await self._first_client() as client:
-                    while not names <= {presence.name for presence in client.presence.hosts()}:
-                        self._check_alive()
-                        await asyncio.sleep(_POLL_SECONDS)
+                if self._hosts:
+                    await self._wait_joined()
         except TimeoutError:
             raise Unavailable(f"the hosts did not join within {READY_MS} ms; logs: {self.logs}") from None
         self._update(ready=True)
 
-    async def _first_client(self) -> Client:
-        while True:
+    async def _wait_joined(self) -> None:
+        client = Client(self.url, lattice=self.options.lattice)
+        connected = False
+        while not connected:
             self._check_alive()
-            client = Client(self.url, lattice=self.options.lattice)
-            if not self._hosts:
-                return client
-            try:
+            with contextlib.suppress(NoLattice):  # the first host makes the lattice's buckets
                 await client.connect()
-            except NoLattice:
-                continue
-            return client
+                connected = True
+        try:
+            while not set(self._hosts) <= {presence.name for presence in client.presence.hosts()}:
+                self._check_alive()
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            await client.close()
 
     def _check_alive(self) -> None:
         for name, process in self._hosts.items():
