@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from wasmtime import Config, WasmtimeError, wat2wasm
 from wasmtime import Engine as WasmEngine
@@ -24,6 +24,8 @@ from lath.errors import InvalidArgument
 from lath.wit.types import World
 from lath_host import capi
 from lath_host.compile_cache import CompileCache
+from lath_host.compose.around import bridge_around
+from lath_host.compose.names import BRIDGE_VERSION, bridged_name
 from lath_host.epochs import Epochs
 from lath_host.reflect import Reflected, reflect
 
@@ -67,6 +69,11 @@ class CompiledComponent:
         """(interface, resource) that an import only uses -> the import that defines it."""
         return MappingProxyType(self._reflected.aliased_resources)
 
+    def twin(self, direction: Literal["export", "import"], interface: str, function: str) -> str | None:
+        """The world's function that takes the place of another, with `list<u8>` in bulk; None without one."""
+        name = bridged_name(direction, interface, function)
+        return name if name in self._reflected.twins else None
+
     def unsupported(self, interface: str, function: str | None = None) -> str | None:
         """Why a function of an export, or any function of it, cannot be called; None when it can."""
         for (name, refused), reason in self._reflected.refused_exports.items():
@@ -90,10 +97,16 @@ class Engine:
         cache_dir: Where compiled components are kept; None: nowhere.
         tick_ms: How finely busy guests are sliced, in milliseconds.
         threads: How many busy guests may run at once, beside the loop; None: one per core.
+        bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk. Results are the same.
     """
 
     def __init__(
-        self, *, cache_dir: Path | None = None, tick_ms: int = TICK_MS, threads: int | None = None
+        self,
+        *,
+        cache_dir: Path | None = None,
+        tick_ms: int = TICK_MS,
+        threads: int | None = None,
+        bridge: bool = True,
     ) -> None:
         self.epochs = Epochs(tick_ms)
         self.wasm = _wasm_engine(metered=False)
@@ -104,6 +117,8 @@ class Engine:
         )
         self._compilers = ThreadPoolExecutor(1, thread_name_prefix="lath-compile")
         self._cache = CompileCache(cache_dir) if cache_dir else None
+        self._around = bridge_around if bridge else None
+        self._settings = f"{_SETTINGS_VERSION}" + (f"-bridge{BRIDGE_VERSION}" if bridge else "")
         self._closed = False
 
     async def __aenter__(self) -> Engine:
@@ -157,14 +172,24 @@ class Engine:
     def _component(self, engine: WasmEngine, source: bytes, digest: str, settings: str) -> stock.Component:
         def compile_() -> stock.Component:
             try:
-                wasm = source if source.startswith(_WASM_MAGIC) else wat2wasm(source)
-                return stock.Component(engine, wasm)
+                wasm = source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
+                return self._bridged(engine, wasm) or stock.Component(engine, wasm)
             except WasmtimeError as error:
                 raise InvalidArgument(f"not a component that can run: {error}") from None
 
         if self._cache is None:
             return compile_()
-        return self._cache.get_or_compile(engine, digest, f"{settings}{_SETTINGS_VERSION}", compile_)
+        return self._cache.get_or_compile(engine, digest, f"{settings}{self._settings}", compile_)
+
+    def _bridged(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
+        """The component in its bridge; None where it has none, or wasmtime does not take it."""
+        source = self._around(engine, wasm) if self._around else None
+        if source is None:
+            return None
+        try:
+            return stock.Component(engine, source)
+        except WasmtimeError:
+            return None
 
 
 def _wasm_engine(*, metered: bool) -> WasmEngine:

@@ -9,6 +9,7 @@ from lath.errors import InvalidArgument, NotFound
 from lath.names import InterfaceName, shown, versions_compatible
 from lath.wit.types import Func
 from lath_host import capi
+from lath_host.compose.bridge import func_in_bulk
 from lath_host.reflect import WORLD_LEVEL
 from lath_host.values import Lift, LowerParams, handles_in, lift_of, lower_params_of
 
@@ -85,11 +86,13 @@ class Exports:
         name, func = self.find(interface, function)
         plan = self.plans.get((name, function))
         if plan is None:
+            twin = self._compiled.twin("export", name, function)
+            carried = func_in_bulk(func) if twin else func
             plan = self.plans[name, function] = ExportPlan(
                 func=func,
-                index=_export_index(component, name, function),
-                lower_params=lower_params_of(func.params),
-                lift_result=lift_of(func.result) if func.result else None,
+                index=_export_index(component, *((WORLD_LEVEL, twin) if twin else (name, function))),
+                lower_params=lower_params_of(carried.params),
+                lift_result=lift_of(carried.result) if carried.result else None,
                 params_count=len(func.params),
                 lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
             )

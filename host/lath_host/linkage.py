@@ -20,6 +20,7 @@ from lath.errors import InvalidArgument, LathError
 from lath.names import DEFAULT_LINK
 from lath.wit.types import Func, Handle, Interface, Primitive, ResultOf, Variant
 from lath_host import capi
+from lath_host.compose.bridge import func_in_bulk
 from lath_host.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
 from lath_host.values.arena import BYTES_AT
 from lath_host.wasi import Immediate, Waiting, native_interface
@@ -166,6 +167,7 @@ class Linkage:
         try:
             capi.check(capi.linker_add_wasip2_async(self.linker))
             self._define(compiled.world.imports)
+            self._define_twins(compiled)
         except capi.WasmtimeFailure as failure:
             self.close()
             raise InvalidArgument(f"the imports cannot be linked: {failure.message}") from None
@@ -248,6 +250,19 @@ class Linkage:
         finally:
             capi.linker_instance_delete(instance)
 
+    def _define_twins(self, compiled: CompiledComponent) -> None:
+        """What a bridge imports in place of a function: the same, with `list<u8>` in bulk."""
+        root = capi.linker_root(self.linker)
+        try:
+            for name, interface in compiled.world.imports.items():
+                for function, func in interface.functions.items():
+                    twin = compiled.twin("import", name, function)
+                    if twin:
+                        plan = _plan(name, interface, function, func, carried=func_in_bulk(func))
+                        self._define_func(root, plan, twin)
+        finally:
+            capi.linker_instance_delete(root)
+
     def _instance(self, root: int, name: str) -> int:
         slot, data = capi.Slot(), name.encode()
         capi.check(capi.linker_instance_add_instance(root, data, len(data), ctypes.addressof(slot)))
@@ -265,10 +280,10 @@ class Linkage:
         finally:
             capi.resource_type_delete(type_)
 
-    def _define_func(self, instance: int, plan: ImportPlan) -> None:
+    def _define_func(self, instance: int, plan: ImportPlan, name: str = "") -> None:
         callback = capi.ImportCallback(self._callback(plan))
         self._kept.append(callback)
-        data = plan.import_.function.encode()
+        data = (name or plan.import_.function).encode()
         capi.check(
             capi.linker_instance_add_func_async(instance, data, len(data), capi.address(callback), None, None)
         )
@@ -338,11 +353,14 @@ def _plan(
     *,
     immediate: Immediate | None = None,
     waiting: Waiting | None = None,
+    carried: Func | None = None,
 ) -> ImportPlan:
+    """Compiles an import; `carried` is its type as it crosses, where that is another than `func`."""
+    carried = carried or func
     return ImportPlan(
         Import(name, interface, function, func, interface.label or DEFAULT_LINK),
-        lift_params_of(func.params),
-        lower_result_of(func.result) if func.result else None,
+        lift_params_of(carried.params),
+        lower_result_of(carried.result) if carried.result else None,
         any(True for _ in handles_in(func.result)),
         immediate,
         waiting,

@@ -37,6 +37,7 @@ from lath.wit.types import (
     Variant,
     World,
 )  # fmt: skip
+from lath_host.compose.names import RESERVED
 
 WORLD_LEVEL: Final = ""
 """The name under which functions of the world itself (of no interface) are kept."""
@@ -60,13 +61,27 @@ class Reflected:
         world: Its imports and exports, without what cannot be carried. refused_imports: Reason by (import,
         function) for what keeps it from starting. refused_exports: Reason by (export, function) for what
         cannot be called. aliased_resources: (interface, name) of an imported resource that another import
-        defines -> the latter's.
+        defines -> the latter's. twins: Names of functions that a bridge has added; the world is without them.
     """
 
     world: World
     refused_imports: dict[tuple[str, str], str] = field(default_factory=dict)
     refused_exports: dict[tuple[str, str], str] = field(default_factory=dict)
     aliased_resources: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    twins: frozenset[str] = frozenset()
+
+
+def instance_items(component: stock.Component, engine: WasmEngine) -> dict[str, dict[str, bool]]:
+    """What each imported instance exports, by name, and whether that is a function; else it is a type."""
+    with component.type as type_:
+        instances = {name: _item(extern) for name, extern in type_.imports(engine).items()}
+        return {
+            name: {
+                label: isinstance(_item(each), stock.FuncType) for label, each in item.exports(engine).items()
+            }
+            for name, item in instances.items()
+            if isinstance(item, stock.ComponentInstanceType)
+        }
 
 
 def reflect(component: stock.Component, engine: WasmEngine) -> Reflected:
@@ -80,6 +95,7 @@ class _Reader:
         self._resources: list[tuple[stock.ResourceType, str, str]] = []
         """(type, the interface that defines it, its name), in the order of import."""
         self._aliases: dict[tuple[str, str], tuple[str, str]] = {}
+        self._twins: set[str] = set()
 
     def read(self, component: stock.Component) -> Reflected:
         with component.type as type_:
@@ -87,7 +103,8 @@ class _Reader:
             imports = self._interfaces(type_.imports(self._engine), refused_imports, is_import=True)
             refused_exports: dict[tuple[str, str], str] = {}
             exports = self._interfaces(type_.exports(self._engine), refused_exports, is_import=False)
-        return Reflected(World(imports, exports), refused_imports, refused_exports, self._aliases)
+        world, twins = World(imports, exports), frozenset(self._twins)
+        return Reflected(world, refused_imports, refused_exports, self._aliases, twins)
 
     def _interfaces(
         self, externs: dict[str, Any], refused: dict[tuple[str, str], str], *, is_import: bool
@@ -95,6 +112,9 @@ class _Reader:
         interfaces: dict[str, Interface] = {}
         functions: dict[str, Func] = {}
         for name, extern in externs.items():
+            if name.startswith(RESERVED):
+                self._twins.add(name)
+                continue
             item = _item(extern)
             if isinstance(item, stock.ComponentInstanceType):
                 interfaces[name] = self._interface(name, extern.implements, item, refused, is_import)

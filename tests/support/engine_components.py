@@ -34,6 +34,7 @@ LIBC: Final = """
       (block $enough
         (br_if $enough (i32.le_u (global.get $next) (i32.mul (memory.size) (i32.const 65536))))
         (drop (memory.grow (i32.add (i32.div_u (local.get $size) (i32.const 65536)) (i32.const 1)))))
+      (memory.copy (local.get $at) (local.get $old) (local.get $old-size))
       (local.get $at))
     (func (export "reset") (global.set $next (i32.const 4096))))
   (core instance $libc (instantiate $libc-module))

@@ -30,6 +30,7 @@ from lath.wit.types import (
 from lath_host.capi import MAP_ENTRY_BYTES, RECORD_ENTRY_BYTES, VAL_BYTES
 from lath_host.values import layout
 from lath_host.values.arena import HandleTable
+from lath_host.values.bulk import BulkBytes, lift_bulk
 from lath_host.values.lower import HANDLE_CODE
 
 Lift = Callable[[bytes, int, HandleTable], Any]
@@ -61,6 +62,8 @@ def lift_of(type_: Type) -> Lift:
     match type_:
         case Primitive(kind=kind):
             return _primitive(kind)
+        case BulkBytes():
+            return lift_bulk
         case ListOf(element=element):
             return _bytes if type_.is_bytes else _list(element)
         case MapOf():

@@ -28,6 +28,7 @@ from lath.wit.types import (
 )  # fmt: skip
 from lath_host.values import layout
 from lath_host.values.arena import BYTES_AT, Arena, Lower
+from lath_host.values.bulk import BulkBytes, lower_bulk
 from lath_host.values.lower_lists import lower_bytes, lower_list_of
 from lath_host.values.mismatch import Mismatch
 
@@ -101,6 +102,8 @@ def lower_of(type_: Type) -> Lower:
     match type_:
         case Primitive(kind=kind):
             return _primitive(kind)
+        case BulkBytes():
+            return lower_bulk
         case ListOf(element=element):
             return lower_bytes if type_.is_bytes else lower_list_of(element, lower_of(element))
         case MapOf():

@@ -23,11 +23,12 @@ def handles_in(type_: Type | None) -> Iterator[Handle]:
     if isinstance(type_, Handle):
         yield type_
         return
-    for part in _parts(type_):
+    for part in parts_of(type_):
         yield from handles_in(part)
 
 
-def _parts(type_: Type | None) -> list[Type | None]:
+def parts_of(type_: Type | None) -> list[Type | None]:
+    """The types that `type_` is directly made of."""
     match type_:
         case ListOf(element=part) | OptionOf(inner=part):
             return [part]

@@ -1,0 +1,1 @@
+"""Components built around finished ones, in Python, section by section: no toolchain is needed."""

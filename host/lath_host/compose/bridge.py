@@ -1,0 +1,226 @@
+"""The bytes bridge: a component built around a finished one, in which `list<u8>` crosses as a string.
+
+The outer component imports and exports what the inner one does, untouched, and beside that has a twin, under
+a name of its own (`lath_host.compose.names`), of each function that mentions `list<u8>`: of an export, one
+that calls it; of an import, one that is called in its place. A twin's type has `string` for `list<u8>`; all
+its strings are latin1+utf16 in the bridge's memory, so bytes sent as the characters below 256 lie there one
+byte each.
+
+An exported twin is lifted in the outer component itself. The imported ones are lifted in a component nested
+in it, with a memory of its own, because they are entered while an export is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lath.wit.types import Func, Handle, Interface, ListOf, Type, World
+from lath_host.compose.binary import Malformed, Sort
+from lath_host.compose.builder import ComponentBuilder
+from lath_host.compose.carry import Crossing, can_drop_borrows, carry
+from lath_host.compose.names import RESERVED, TYPE_PREFIX, bridged_name
+from lath_host.compose.prefix import Prefix, read_prefix
+from lath_host.compose.types import Types
+from lath_host.reflect import WORLD_LEVEL
+from lath_host.values.bulk import in_bulk_if, params_in_bulk
+from lath_host.values.walk import parts_of
+from lath_host.wasi import native_interface
+
+_NAMED: Final = "t"
+_RESOURCE: Final = "r"
+_FUNC: Final = "f"
+"""What names inside the nested component begin with."""
+
+Key = tuple[str, str]
+"""(interface as it stands in the component, function)"""
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """The functions that a bridge carries."""
+
+    exports: Mapping[Key, Func]
+    imports: Mapping[Key, Func]
+
+    def __bool__(self) -> bool:
+        return bool(self.exports or self.imports)
+
+
+def crossings_of(world: World) -> Crossings:
+    """Which functions of `world` a bridge carries: those with `list<u8>`, native imports aside."""
+    return Crossings(
+        dict(_crossing(world.exports, lambda interface: True)),
+        dict(_crossing(world.imports, lambda interface: not native_interface(interface.name))),
+    )
+
+
+def func_in_bulk(func: Func) -> Func:
+    """The type of a function's twin."""
+    return Func(params_in_bulk(func.params), in_bulk_if(func.result))
+
+
+def bridged(
+    source: bytes, crossings: Crossings, world: World, items: Mapping[str, Mapping[str, bool]]
+) -> bytes:
+    """The component around `source`.
+
+    Args:
+        source: The bytes of a component.
+        crossings: What is carried.
+        world: What the component imports and exports.
+        items: By the name of an imported instance: what it exports, and whether that is a function.
+
+    Raises:
+        Malformed: The component is built in a way that cannot be bridged; the message says which.
+    """
+    prefix = read_prefix(source)
+    names = [*prefix.imports, *(export.name for export in prefix.exports)]
+    if any(name.startswith(RESERVED) for name in names):
+        raise Malformed(f"a name begins with {RESERVED}")
+    return _Bridge(prefix, world, items).build(source, crossings)
+
+
+def _crossing(
+    interfaces: Mapping[str, Interface], carried: Callable[[Interface], bool]
+) -> Iterator[tuple[Key, Func]]:
+    for name, interface in interfaces.items():
+        if carried(interface):
+            for function, func in interface.functions.items():
+                types = [*(param.type for param in func.params), func.result]
+                if any(map(_has_bytes, types)) and can_drop_borrows(func):
+                    yield (name, function), func
+
+
+def _has_bytes(type_: Type | None) -> bool:
+    return (isinstance(type_, ListOf) and type_.is_bytes) or any(map(_has_bytes, parts_of(type_)))
+
+
+class _Bridge:
+    def __init__(self, prefix: Prefix, world: World, items: Mapping[str, Mapping[str, bool]]) -> None:
+        self._prefix = prefix
+        self._world = world
+        self._items = items
+        self._resources: dict[Key, int] = {}
+        self._outer = ComponentBuilder(prefix)
+        self._types = Types(self._outer, self._resource, TYPE_PREFIX)
+
+    def build(self, source: bytes, crossings: Crossings) -> bytes:
+        given = dict(self._prefix.imports)
+        if crossings.imports:
+            given |= self._carry_imports(crossings.imports)
+        outer = self._outer
+        inner = outer.instantiate(outer.component(source), given)
+        twins = self._carry_exports(crossings.exports, inner)
+        self._export_again(inner)
+        for label, func in twins.items():
+            outer.export(label, Sort.FUNC, func)
+        return outer.build()
+
+    def _export_again(self, inner: int) -> None:
+        """Exports what the inner component exports, but for the world's types: no host asks for those."""
+        functions = self._world.exports.get(WORLD_LEVEL)
+        for export in self._prefix.exports:
+            if export.is_core:
+                raise Malformed(f"the export {export.name} is a core module")
+            if export.sort is Sort.TYPE:
+                continue
+            index = self._outer.alias(export.sort, inner, export.name)
+            type_ = None
+            if export.sort is Sort.FUNC and functions and export.name in functions.functions:
+                # in types that are named here, as those of the inner component are not
+                type_ = self._types.func(functions.functions[export.name])
+            self._outer.export(export.name, export.sort, index, type_)
+
+    # -- exports ---------------------------------------------------------------------------------------------
+
+    def _carry_exports(self, exports: Mapping[Key, Func], inner: int) -> dict[str, int]:
+        """Lifts the exported twins; the function by its name."""
+        if not exports:
+            return {}
+        outer, instances, crossings = self._outer, {WORLD_LEVEL: inner}, []
+        for (interface, function), func in exports.items():
+            if interface not in instances:
+                instances[interface] = outer.alias(Sort.INSTANCE, inner, interface)
+            called = outer.alias(Sort.FUNC, instances[interface], function)
+            crossings.append(Crossing(called, func_in_bulk(func)))
+        lifted = carry(outer, self._types, crossings)
+        return {bridged_name("export", *key): func for key, func in zip(exports, lifted, strict=True)}
+
+    # -- imports ---------------------------------------------------------------------------------------------
+
+    def _carry_imports(self, imports: Mapping[Key, Func]) -> dict[str, tuple[Sort, int]]:
+        """Imports the twins, and makes of them what the inner component is given in place of its imports."""
+        outer = self._outer
+        nested = _Nested(imports)
+        given: dict[str, tuple[Sort, int]] = {}
+        for number, (key, func) in enumerate(imports.items()):
+            type_ = self._types.func(func_in_bulk(func))
+            given[f"{_FUNC}{number}"] = (Sort.FUNC, outer.import_func(bridged_name("import", *key), type_))
+        for label, handle in nested.resources.items():
+            given[label] = (Sort.TYPE, self._resource(handle))
+        for label, named in nested.types.imported.items():
+            given[label] = (Sort.TYPE, self._types.index(named))
+        instance = outer.instantiate(outer.component(nested.builder.build()), given)
+        carried = {
+            key: outer.alias(Sort.FUNC, instance, f"{_FUNC}{number}x") for number, key in enumerate(imports)
+        }
+        replaced = {
+            function: (Sort.FUNC, func) for (name, function), func in carried.items() if name == WORLD_LEVEL
+        }
+        for interface in dict.fromkeys(name for name, _ in carried if name != WORLD_LEVEL):
+            replaced[interface] = (Sort.INSTANCE, self._instance(interface, carried))
+        return replaced
+
+    def _instance(self, interface: str, carried: Mapping[Key, int]) -> int:
+        """An imported instance with the carried functions in place of its own."""
+        _, imported = self._prefix.imports[interface]
+        exports: dict[str, tuple[Sort, int]] = {}
+        for item, is_function in self._items[interface].items():
+            sort = Sort.FUNC if is_function else Sort.TYPE
+            index = carried.get((interface, item))
+            if index is None:
+                index = self._outer.alias(sort, imported, item)
+            exports[item] = (sort, index)
+        return self._outer.instance_of(exports)
+
+    def _resource(self, handle: Handle) -> int:
+        """The type index of an imported resource."""
+        key = handle.interface, handle.resource
+        if key not in self._resources:
+            if handle.interface not in self._prefix.imports:
+                raise Malformed(f"the resource {handle.resource} is not imported")
+            _, instance = self._prefix.imports[handle.interface]
+            self._resources[key] = self._outer.alias(Sort.TYPE, instance, handle.resource)
+        return self._resources[key]
+
+
+class _Nested:
+    """The component that lifts imported twins with the types of the functions that they stand for.
+
+    Attributes:
+        builder: The component.
+        types: Its types, of which it imports those that need a name.
+        resources: Resources that it imports, by name.
+    """
+
+    def __init__(self, imports: Mapping[Key, Func]) -> None:
+        self.builder = ComponentBuilder()
+        self.types = Types(self.builder, self._resource, _NAMED)
+        self.resources: dict[str, Handle] = {}
+        self._indices: dict[Key, int] = {}
+        crossings = []
+        for number, func in enumerate(imports.values()):
+            type_ = self.types.func(func_in_bulk(func))
+            crossings.append(Crossing(self.builder.import_func(f"{_FUNC}{number}", type_), func))
+        for number, lifted in enumerate(carry(self.builder, self.types, crossings)):
+            self.builder.export(f"{_FUNC}{number}x", Sort.FUNC, lifted)
+
+    def _resource(self, handle: Handle) -> int:
+        key = handle.interface, handle.resource
+        if key not in self._indices:
+            label = f"{_RESOURCE}{len(self._indices)}"
+            self.resources[label] = handle
+            self._indices[key] = self.builder.import_resource(label)
+        return self._indices[key]

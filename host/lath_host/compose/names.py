@@ -1,0 +1,19 @@
+"""What a bridge calls the functions and types that it adds beside those of the component."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, Literal
+
+BRIDGE_VERSION: Final = 1
+"""Goes up when bridges come out differently, so that compiled ones are told apart."""
+RESERVED: Final = "lath-bytes-"
+"""What every name that a bridge adds begins with; a component with such a name of its own is not bridged."""
+TYPE_PREFIX: Final = f"{RESERVED}type-t"
+_DIGEST_CHARS: Final = 24
+
+
+def bridged_name(direction: Literal["export", "import"], interface: str, function: str) -> str:
+    """Under which name the world has the bridged twin of a function. It depends on nothing else."""
+    digest = hashlib.sha256(f"{interface}\0{function}".encode()).hexdigest()
+    return f"{RESERVED}{direction}-h{digest[:_DIGEST_CHARS]}"
