@@ -7,12 +7,14 @@ import json
 
 import guests
 import pytest
+from nats.aio.msg import Msg
 
 from lath import subjects
 from lath.codec import pack
 from lath.errors import InvalidArgument, LinkFailed, LinkNotFound
 from lath.model import LinkSelector
 from lath.names import InterfaceName
+from lath.rpc import CallHeader
 from lath.testing import eventually
 from lath_host.testing import InProcessLattice
 
@@ -268,3 +270,31 @@ async def test_a_call_by_a_link_that_the_target_has_yet_to_see_waits_for_it(
     assert (await lattice.link("front", "echo", ECHO)).revision == coming
     async with asyncio.timeout(10):
         await waiting
+
+
+async def test_a_call_that_goes_on_carries_time_left_revision_and_versions(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    (other,) = await lattice.add_hosts(1)
+    await lattice.start_component("echo", guests.echo(), host=other)
+    await lattice.start_component("front", guests.relay())
+    link = await lattice.link("front", "echo", ECHO)
+    (instance,) = await eventually(lambda: lattice.presence.instances("echo"))
+    seen: list[CallHeader] = []
+
+    async def spy(msg: Msg) -> None:
+        assert msg.headers is not None
+        seen.append(CallHeader.parse(msg.headers[subjects.HEADER_CALL]))
+
+    pattern = subjects.call_instance_pattern(lattice.bus.lattice, "echo", instance.instance_id)
+    await lattice.bus.subscribe(pattern, spy)
+    await lattice.bus.flush()
+    tail = subjects.call_tail("_client", "_", InterfaceName.parse(FRONT), "say")
+    await lattice.caller.call(
+        "front", tail, pack(["x"]), timeout_ms=5_000, linked=False, app_version="shop:v7"
+    )
+    (header,) = await eventually(lambda: seen)
+    assert header.revision == link.revision
+    assert (header.interface_version, header.app_version) == ("1.0.0", "shop:v7")
+    assert 0 < header.ms_left <= 5_000

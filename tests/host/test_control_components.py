@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import guests
+import pytest
 
 from lath.model import ComponentDescription
 from lath.testing import eventually
 from lath.wit import types_json
+from lath_host.control.components import auction
+from lath_host.control.operation import Request
 from lath_host.testing import InProcessLattice
 
 ECHO = "test:words/echo@1.0.0"
@@ -162,6 +166,17 @@ async def test_an_auction_is_answered_by_hosts_that_match_and_do_not_run_it(
     everybody = {"component_ref": "file:///x.wasm", "component_id": "echo"}
     bids = await lattice.ask_all("component", "auction", count=2, **everybody)
     assert matching[0].id not in {bid.response["host_id"] for bid in bids}
+
+
+@pytest.mark.parametrize("constraints", [{"zone": "b"}, {"zone": "a", "gpu": "yes"}])
+async def test_a_host_that_does_not_match_an_auction_stays_silent(
+    lattice_in_process: InProcessLattice, constraints: dict[str, str]
+) -> None:
+    (host,) = await lattice_in_process.add_hosts(1, labels={"zone": "a"})
+    asked = {"component_ref": "file:///x.wasm", "component_id": "echo", "constraints": constraints}
+    assert await auction(host.services, Request("", json.dumps(asked).encode())) is None
+    asked["constraints"] = {"zone": "a"}
+    assert await auction(host.services, Request("", json.dumps(asked).encode())) is not None
 
 
 async def test_a_component_describes_its_world_with_types(lattice_in_process: InProcessLattice) -> None:
