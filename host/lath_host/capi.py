@@ -84,6 +84,7 @@ context_yield_on_epoch: Final = _holding(
 )
 """The header gives it an error to return; the library sets none, and reading that garbage crashes."""
 context_set_fuel: Final = _holding("wasmtime_context_set_fuel", c_void_p, c_void_p, c_uint64)
+context_get_fuel: Final = _holding("wasmtime_context_get_fuel", c_void_p, c_void_p, c_void_p)
 context_set_wasi: Final = _releasing("wasmtime_context_set_wasi", c_void_p, c_void_p, c_void_p)
 engine_increment_epoch: Final = _holding("wasmtime_engine_increment_epoch", None, c_void_p)
 

@@ -15,7 +15,7 @@ from lath.model import ComponentDescription, Link, Presence
 from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
 from lath.presence import PresenceAnnouncer
 from lath.rpc import Caller, CallServer, IncomingCall
-from lath.telemetry import get_logger
+from lath.telemetry import get_logger, measuring, recording
 from lath_host import guest_config
 from lath_host.deployment import Deployment
 from lath_host.engine import CompiledComponent, Engine
@@ -25,6 +25,7 @@ from lath_host.local import LocalCall, LocalTargets, observed
 from lath_host.offered import Offered
 from lath_host.pool import InstancePool
 from lath_host.routes import Routes
+from lath_host.usage import Usage, tell_bytes
 from lath_host.wasi import native_interface
 
 DRAIN_LINGER_MS: Final = 250
@@ -65,13 +66,15 @@ class Component:
         self._parts = parts
         self._draining = False
         self._limits = deployment.pool_limits()
+        self._usage = Usage()
         self._pool = InstancePool(
             parts.engine,
             compiled,
             self._limits,
-            Imports(deployment.id, parts.routes, parts.targets, parts.caller, self._config),
+            Imports(deployment.id, parts.routes, parts.targets, parts.caller, self._config, self._usage),
             name=deployment.id,
             log=self._guest_says,
+            usage=self._usage,
         )
         self._server = CallServer(
             parts.bus,
@@ -162,7 +165,12 @@ class Component:
         )
         params = unpack_for_type(call.payload)
         context = GuestCall(call.deadline, header.app_version)
-        return export.pack(await self._run(export.interface, export.function, params, context))
+        result = export.pack(await self._run(export.interface, export.function, params, context))
+        self._usage.bytes_in += len(call.payload)
+        self._usage.bytes_out += len(result)
+        if recording() or measuring():
+            tell_bytes(self.id, len(call.payload), len(result))
+        return result
 
     async def call_local(self, call: LocalCall) -> Any:
         """A call of another component, or of a provider, of this host; wire values in and out."""
@@ -229,7 +237,7 @@ class Component:
             exports=self.offered.interfaces,
             imports=self._linked_imports(),
             digest=self.compiled.digest,
-            stats={k: v for k, v in asdict(self._pool.stats).items() if isinstance(v, int)},
+            stats={**asdict(self._pool.stats), **self._usage.totals()},
         )
 
     def _linked_imports(self) -> tuple[str, ...]:

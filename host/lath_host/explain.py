@@ -14,6 +14,10 @@ some."""
 _TRACE_LINES_MAX: Final = 12
 
 
+class MemoryExceeded(LimitExceeded):
+    """The guest was denied memory. On the wire it is a `limit_exceeded` like any other."""
+
+
 def explain(
     failure: WasmtimeFailure, complaints: Iterable[str], memory_bytes_max: int, fuel_max: int | None
 ) -> LathError:
@@ -32,7 +36,7 @@ def explain(
         return LimitExceeded(f"the guest used up its fuel (fuel_max {fuel_max})")
     says_so = any(sign in line for line in complaints for sign in _OUT_OF_MEMORY)
     if "exceeds memory limits" in text or says_so:
-        return LimitExceeded(
+        return MemoryExceeded(
             f"the guest needs more memory than it may have (memory_bytes_max {memory_bytes_max})"
         )
     return Trap(_reason(text))

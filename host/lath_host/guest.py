@@ -20,6 +20,7 @@ import ctypes
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, LathError, LimitExceeded, Trap
@@ -28,6 +29,7 @@ from lath_host import capi
 from lath_host.explain import explain, first_line
 from lath_host.exports import ExportPlan
 from lath_host.linkage import CallContext, ImportHandler, Linkage, PendingImport
+from lath_host.usage import Usage
 from lath_host.values import Arena
 from lath_host.values.arena import BYTES_AT
 from lath_host.wasi.output import Lines
@@ -63,6 +65,7 @@ class GuestSettings:
         on_import: Answers imports.
         memory_bytes_max: Limit of each linear memory.
         fuel_max: Fuel for one call; None: not metered.
+        usage: Counts instances.
         busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
             thread. Otherwise every new call of them would hold the loop for a slice.
     """
@@ -75,6 +78,7 @@ class GuestSettings:
     on_import: ImportHandler
     memory_bytes_max: int
     fuel_max: int | None
+    usage: Usage
     busy_exports: set[int] = field(default_factory=set)
 
 
@@ -86,6 +90,9 @@ class Guest:
         failure: Why it cannot go on.
         handles: Data by the number of a handle.
         busy: Whether it computes for longer than a slice, and so is polled in a thread.
+        cpu_ns: How long it computed for its call, in nanoseconds; the first poll of a call is its caller's to
+            time.
+        host_calls: Imports that its call has called, by interface.
         served: Calls that it has finished, where instances are reused.
         rested_at: When it last went idle, in the loop's time; where idle instances are dropped.
     """
@@ -95,6 +102,8 @@ class Guest:
         self.failure: BaseException | None = None
         self.handles: dict[int, bytes] = {}
         self.busy = False
+        self.cpu_ns = 0
+        self.host_calls: dict[str, int] = {}
         self.served = 0
         self.rested_at = 0.0
         self._settings = settings
@@ -145,9 +154,15 @@ class Guest:
             settings.linkage.linker, self.context, settings.component_at,
             ctypes.addressof(self._instance), self._error_at,
         )  # fmt: skip
-        if not self._poll():
+        began = perf_counter_ns()
+        finished = self._poll()
+        self.cpu_ns = perf_counter_ns() - began
+        if not finished:
             await self.drive(None)
         self._end_call()
+        settings.usage.made(self.cpu_ns)
+        self.cpu_ns = 0
+        self.host_calls.clear()
 
     def discard(self, on_gone: Callable[[], None] | None = None) -> None:
         """Throws the store away, with whatever runs in it, and then calls `on_gone`."""
@@ -251,7 +266,7 @@ class Guest:
             else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_SECONDS_MAX)
-            if await self._poll_in_thread() if self.busy else self._poll():
+            if await self._poll_in_thread() if self.busy else self._poll_again():
                 return
 
     def _raise_failure(self) -> None:
@@ -262,6 +277,21 @@ class Guest:
         if isinstance(failure, LimitExceeded) or not isinstance(failure, Exception):
             raise failure  # the guest's own limit, or an interrupt of the whole process
         raise Trap(f"an import failed: {first_line(str(failure))}") from failure
+
+    def fuel_used(self) -> int | None:
+        """Of the call that has ended; None where fuel is not metered."""
+        fuel_max = self._settings.fuel_max
+        if fuel_max is None:
+            return None
+        left = ctypes.c_uint64()
+        capi.check(capi.context_get_fuel(self.context, ctypes.addressof(left)))
+        return fuel_max - left.value
+
+    def _poll_again(self) -> bool:
+        began = perf_counter_ns()
+        done = self._poll()
+        self.cpu_ns += perf_counter_ns() - began
+        return done
 
     def _poll(self) -> bool:
         self._begin_slice(INLINE_TICKS)
@@ -291,7 +321,10 @@ class Guest:
         if self._discarded:  # while it stood in line for a thread
             return False
         self._begin_slice(THREAD_TICKS)
-        return capi.call_future_poll(self._future)  # type: ignore[no-any-return]
+        began = thread_time_ns()
+        done: bool = capi.call_future_poll(self._future)
+        self.cpu_ns += thread_time_ns() - began
+        return done
 
     # -- imports -------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from lath_host import guest_config
 from lath_host.linkage import CallContext, Import
 from lath_host.local import LocalCall, LocalTarget, LocalTargets, call_locally
 from lath_host.routes import Routes
+from lath_host.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Imports:
         targets: What runs in this process.
         caller: Calls over the bus.
         config: The component's own config as it stands now.
+        usage: Counts the bytes that go over the bus.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Imports:
         targets: LocalTargets,
         caller: Caller,
         config: Callable[[], Mapping[str, str]],
+        usage: Usage,
     ) -> None:
         self._source = source
         self._routes = routes
         self._targets = targets
         self._caller = caller
         self._config = config
+        self._usage = usage
         self._known: dict[tuple[str, str], _Route] = {}
 
     async def __call__(self, wanted: Import, context: CallContext, params: list[Any]) -> Any:
@@ -120,16 +124,19 @@ class Imports:
             raise DeadlineExceeded(
                 f"the time-out passed before {route.interface}.{route.function} of {link.target} was called"
             )
+        payload = route.pack(params)
+        self._usage.bytes_out += len(payload)
         reply = await self._caller.call(
             link.target,
             route.tail,
-            route.pack(params),
+            payload,
             timeout_ms=left_ms,
             linked=True,
             revision=link.revision,
             interface_version=route.interface.version,
             app_version=context.app_version,
         )
+        self._usage.bytes_in += len(reply)
         return unpack_for_type(reply)
 
     def _learn(self, wanted: Import) -> _Route:

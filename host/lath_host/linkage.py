@@ -293,7 +293,7 @@ class Linkage:
 
     def _callback(self, plan: ImportPlan) -> Callable[..., None]:
         guests, continuation = self.guests, self._continuation_at
-        lift, immediate = plan.lift_params, plan.immediate
+        lift, immediate, owner = plan.lift_params, plan.immediate, plan.import_.interface.name
         pack, memmove, size = _CONTINUATION.pack, ctypes.memmove, _CONTINUATION.size
 
         def callback(
@@ -302,6 +302,8 @@ class Linkage:
         ) -> None:  # fmt: skip
             try:
                 guest = guests[context]
+                counts = guest.host_calls
+                counts[owner] = counts.get(owner, 0) + 1
                 guest.pending = pending = PendingImport(plan, lift(args, guest), results)
                 if immediate is not None:
                     pending.answer(immediate(guest, pending.params))

@@ -9,9 +9,11 @@ A permit is held from before an instance is taken until its store is gone (or id
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any
+from time import perf_counter_ns
+from typing import Any, Final
 
 from lath.errors import (
     CallCancelled,
@@ -21,15 +23,20 @@ from lath.errors import (
     LathError,
     Overloaded,
 )  # fmt: skip
+from lath.telemetry import measuring, recording
 from lath.wit.types import Func
 from lath_host import capi
 from lath_host.engine import CompiledComponent, Engine
+from lath_host.explain import MemoryExceeded
 from lath_host.exports import ExportPlan, Exports
 from lath_host.guest import Guest, GuestSettings
 from lath_host.limits import Limits, PoolStats
 from lath_host.linkage import CallContext, ImportHandler, Linkage
+from lath_host.usage import CallUsage, Usage, tell
 from lath_host.values import Arena
 from lath_host.wasi.output import Log
+
+_UNBOUNDED: Final = sys.maxsize
 
 
 class InstancePool:
@@ -42,6 +49,7 @@ class InstancePool:
         on_import: Answers every import that is not native WASI.
         name: Its name, for messages.
         log: Gets each line that a guest prints: (stream, line), on the loop. None: nobody does.
+        usage: Where what calls use is summed up; None makes one.
 
     Raises:
         InvalidArgument: The component has an import that cannot be carried.
@@ -56,9 +64,11 @@ class InstancePool:
         *,
         name: str,
         log: Log | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
+        self.usage = usage or Usage()
         self._engine = engine
         self._compiled = compiled
         self._on_import = on_import
@@ -153,6 +163,7 @@ class InstancePool:
             DeadlineExceeded: The time is up.
             CallCancelled: The pool was closed meanwhile.
         """
+        began = started = perf_counter_ns()
         export = self._exports.plans.get((interface, function)) or await self._prepare(interface, function)
         arena = Arena()
         data = export.lower_params(params, arena)
@@ -166,19 +177,33 @@ class InstancePool:
         else:
             deadline = asyncio.get_running_loop().time() + limit_ms / 1000
             guest = await self._acquire(deadline, limit_ms)
+            started = perf_counter_ns()
         self._calls += 1
+        slow = self._metered
         try:
             if not guest.start(export, params, data, arena):
+                slow = True
+                guest.cpu_ns = perf_counter_ns() - started
                 if deadline is None:
                     deadline = asyncio.get_running_loop().time() + limit_ms / 1000
                 await self._bounded(guest.drive(context), deadline, limit_ms, "")
             result = guest.finish(export)
-        except BaseException:
+        except BaseException as error:
             self._failures += 1
+            self._account(guest, began, started, error)
             guest.discard(self._give_back)
             raise
-        if self.limits.reuse and self._serves_on(guest):
-            self._rest(guest)
+        if slow or guest.host_calls or recording() or measuring():
+            self._account(guest, began, started, None)
+        else:
+            self.usage.quick_ns += perf_counter_ns() - began
+        limits = self.limits
+        guest.served += 1
+        if limits.reuse and not self._draining and guest.served < (limits.calls_max or _UNBOUNDED):
+            if limits.idle_seconds is None:
+                self._idle.append(guest)
+            else:
+                self._rest(guest)
             self._give_back()
         else:
             guest.discard(self._give_back)
@@ -272,11 +297,16 @@ class InstancePool:
         # the most recently used is the warmest; of fresh ones the oldest goes first
         return self._idle.pop() if self.limits.reuse else self._idle.popleft()
 
-    def _serves_on(self, guest: Guest) -> bool:
-        """Counts a call that `guest` has finished; whether it may serve another."""
-        guest.served += 1
-        calls_max = self.limits.calls_max
-        return not self._draining and (calls_max is None or guest.served < calls_max)
+    def _account(self, guest: Guest, began: int, started: int, error: BaseException | None) -> None:
+        """Counts what a call has used that came at `began` and got its instance at `started`."""
+        now = perf_counter_ns()
+        cpu_ns, guest.cpu_ns = guest.cpu_ns or now - started, 0
+        host_calls, guest.host_calls = guest.host_calls, {}
+        fuel = guest.fuel_used() if self._metered else None
+        memory_limited = isinstance(error, MemoryExceeded)
+        self.usage.add(now - began, cpu_ns, fuel or 0, memory_limited, host_calls)
+        if recording() or measuring():
+            tell(self.name, CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
 
     def _rest(self, guest: Guest) -> None:
         """Has an instance wait for a call."""
@@ -386,7 +416,7 @@ class InstancePool:
             limits = self.limits
             self._settings = GuestSettings(
                 self._engine, self._wasm_engine, component, capi.pointer_value(component.ptr()),
-                self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max,
+                self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max, self.usage,
             )  # fmt: skip
         return self._settings
 

@@ -51,7 +51,9 @@ class ComponentDescription(Ctl):
         exports: lath's: exported interfaces with versions.
         imports: lath's: imported interfaces that need a link, with their link names (`ns:pkg/iface (name)`).
         digest: lath's: sha256 of the component.
-        stats: lath's: calls, failures, running, queued, idle instances.
+        stats: lath's: calls, failures, running, queued, idle instances; and what its calls have used:
+            wall_ms, cpu_ms, fuel, memory_limit_hits, instances, bytes_in, bytes_out, host_calls, and the
+            last by interface as `host_calls.{interface}`.
     """
 
     id: str

@@ -2,9 +2,9 @@
 
 from lath.telemetry.context import TraceContext, current, extract, inject, replace_current, use
 from lath.telemetry.logs import configure_logging, get_logger
-from lath.telemetry.metrics import measuring, record_call
+from lath.telemetry.metrics import measuring, record_bytes, record_call, record_usage
 from lath.telemetry.setup import setup, shutdown
-from lath.telemetry.spans import NO_SPAN, Span, recording, span
+from lath.telemetry.spans import NO_SPAN, Span, current_span, recording, span
 
 __all__ = [
     "NO_SPAN",
@@ -12,11 +12,14 @@ __all__ = [
     "TraceContext",
     "configure_logging",
     "current",
+    "current_span",
     "extract",
     "get_logger",
     "inject",
     "measuring",
+    "record_bytes",
     "record_call",
+    "record_usage",
     "recording",
     "replace_current",
     "setup",

@@ -1,7 +1,9 @@
-"""The metrics of calls: how many ended how, and how long they took."""
+"""The metrics of calls: how many ended how, how long they took, and what components used for them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -9,6 +11,11 @@ if TYPE_CHECKING:
 
 CALLS: Final = "lath.calls"
 DURATION: Final = "lath.call.duration"
+CPU: Final = "lath.component.cpu"
+FUEL: Final = "lath.component.fuel"
+HOST_CALLS: Final = "lath.component.host_calls"
+MEMORY_LIMIT_HITS: Final = "lath.component.memory_limit_hits"
+BYTES: Final = "lath.component.bytes"
 
 
 class _Instruments:
@@ -16,6 +23,18 @@ class _Instruments:
 
     calls: Counter | None = None
     duration: Histogram | None = None
+    component: ComponentInstruments | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentInstruments:
+    """What components use."""
+
+    cpu: Counter
+    fuel: Counter
+    host_calls: Counter
+    memory_limit_hits: Counter
+    bytes: Counter
 
 
 instruments: Final = _Instruments()
@@ -29,10 +48,19 @@ def measuring() -> bool:
 def install(meter: Meter | None) -> None:
     """Makes the instruments on `meter`, or drops them."""
     if meter is None:
-        instruments.calls = instruments.duration = None
+        instruments.calls = instruments.duration = instruments.component = None
         return
     instruments.calls = meter.create_counter(CALLS, unit="{call}", description="Calls, by how they ended")
     instruments.duration = meter.create_histogram(DURATION, unit="ms", description="Duration of calls")
+    instruments.component = ComponentInstruments(
+        cpu=meter.create_counter(CPU, unit="ms", description="Time in which guests computed"),
+        fuel=meter.create_counter(FUEL, description="Fuel that guests used, where it is metered"),
+        host_calls=meter.create_counter(HOST_CALLS, unit="{call}", description="Imports that guests called"),
+        memory_limit_hits=meter.create_counter(
+            MEMORY_LIMIT_HITS, unit="{call}", description="Calls that ended for want of memory"
+        ),
+        bytes=meter.create_counter(BYTES, unit="By", description="Bytes of calls over the bus"),
+    )
 
 
 def record_call(
@@ -65,3 +93,36 @@ def record_call(
     }
     instruments.calls.add(1, attributes)
     instruments.duration.record(duration_ms, attributes)
+
+
+def record_usage(
+    component: str, *, cpu_ms: float, fuel: int, memory_limit_hits: int, host_calls: Mapping[str, int]
+) -> None:
+    """Adds what one call of a component used.
+
+    Args:
+        component: Its id.
+        cpu_ms: In which the guest computed, milliseconds.
+        fuel: Used up.
+        memory_limit_hits: 1 where it ended for want of memory.
+        host_calls: Calls of imports, by interface.
+    """
+    to = instruments.component
+    if to is None:
+        return
+    attributes = {"lath.component": component}
+    to.cpu.add(cpu_ms, attributes)
+    if fuel:
+        to.fuel.add(fuel, attributes)
+    if memory_limit_hits:
+        to.memory_limit_hits.add(memory_limit_hits, attributes)
+    for interface, count in host_calls.items():
+        to.host_calls.add(count, {**attributes, "lath.interface": interface})
+
+
+def record_bytes(component: str, received_bytes: int, sent_bytes: int) -> None:
+    """Adds the sizes of one call over the bus, as a component saw them."""
+    to = instruments.component
+    if to is not None:
+        to.bytes.add(received_bytes, {"lath.component": component, "lath.direction": "in"})
+        to.bytes.add(sent_bytes, {"lath.component": component, "lath.direction": "out"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import Token
+from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
@@ -56,20 +56,23 @@ class _NoSpan:
 
 
 NO_SPAN: Final = _NoSpan()
+_current_span: ContextVar[Span] = ContextVar("lath_span", default=NO_SPAN)
 
 
 class _RecordedSpan:
     """A span of the SDK while it is current."""
 
-    __slots__ = ("_context", "_span", "_token")
+    __slots__ = ("_context", "_outer", "_span", "_token")
 
     def __init__(self, span: OtelSpan) -> None:
         self._span = span
         self._context = _context_of(span.get_span_context())
         self._token: Token[TraceContext | None] | None = None
+        self._outer: Token[Span] | None = None
 
     def __enter__(self) -> Span:
         self._token = _current.set(self._context)
+        self._outer = _current_span.set(self)
         return self
 
     def __exit__(
@@ -77,6 +80,8 @@ class _RecordedSpan:
     ) -> None:
         if self._token is not None:
             _current.reset(self._token)
+        if self._outer is not None:
+            _current_span.reset(self._outer)
         if error is not None and isinstance(error, LathError):
             self.fail(error.kind, error.message)
         elif error is not None and isinstance(error, Exception):
@@ -109,6 +114,14 @@ recorder: Final = _Recorder()
 def recording() -> bool:
     """Whether this process has an exporter. Hot paths ask before they build names and attributes."""
     return recorder.tracer is not None
+
+
+def current_span() -> Span:
+    """The span around what runs now, for attributes that are known only later.
+
+    Where none is recorded it is one that ignores them.
+    """
+    return _current_span.get()
 
 
 def span(
