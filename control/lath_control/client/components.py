@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from lath.errors import InvalidArgument, NotFound
+from lath.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from lath.model import CloudEvent, ComponentLimits, Ctl, ScaleComponent, UpdateComponent
 from lath.names import Target, check_target
 from lath.wit.types import World
@@ -119,7 +119,7 @@ class Components:
         """The reference under which hosts find `ref`: a path is uploaded first, other references stay."""
         if not artifacts.is_file(ref):
             return ref
-        return artifacts.local_ref(ref) if local else await artifacts.upload(self._client.bus, ref)
+        return await (artifacts.local_ref(ref) if local else artifacts.upload(self._client.bus, ref))
 
     async def scale(
         self, component_id: str, count: int, *, host: str | None = None, wait_ms: int | None = WAIT_MS
@@ -235,8 +235,16 @@ class Components:
         hosts = {p.host_id for p in self._client.presence.instances(component_id) if p.kind == "component"}
         if not hosts:
             hosts = {component.host_id for component in await self.where(component_id)}
+        for host_id in sorted(hosts)[:-1]:
+            try:
+                return await self._described(component_id, host_id)
+            except (NotFound, Unavailable, DeadlineExceeded):
+                continue  # it has just stopped the component, or is gone itself: another one knows
+        return await self._described(component_id, sorted(hosts)[-1])
+
+    async def _described(self, component_id: str, host_id: str) -> World:
         response = await self._client.control.host(
-            sorted(hosts)[0], "component", "describe", body=DescribeComponent(component_id=component_id)
+            host_id, "component", "describe", body=DescribeComponent(component_id=component_id)
         )
         return from_json(response, World)
 
