@@ -117,10 +117,10 @@ async def build(
         Internal: The compiler itself failed to run.
     """
     source = await asyncio.to_thread(find_source, path)
-    output = (output or source.default_output).expanduser().resolve()
+    output = await asyncio.to_thread((output or source.default_output).resolve)
     fingerprint = await asyncio.to_thread(_fingerprint, source, world)
     kept = cache_dir() / "built" / f"{fingerprint}.wasm"
-    cached = use_cache and kept.is_file()
+    cached = use_cache and await asyncio.to_thread(kept.is_file)
     if not cached:
         data = await (_build_text(source) if source.kind == "text" else _build_python(source, world))
         await asyncio.to_thread(_write, kept, data)
@@ -180,13 +180,13 @@ async def _build_text(source: Source) -> bytes:
 
 
 async def _build_python(source: Source, world: str | None) -> bytes:
-    if importlib.util.find_spec("componentize_py") is None:
+    if await asyncio.to_thread(importlib.util.find_spec, "componentize_py") is None:
         raise NotFound("componentize-py is not installed: pip install 'lath[build]'")
     wit_folder = source.path / "wit"
     chosen = await asyncio.to_thread(only_world, wit_folder) if world is None else world
     shipped = await asyncio.to_thread(shipped_wit_for, wit_folder)
     output = cache_dir() / "built" / f".{source.name}.{os.getpid()}.{id(source)}.wasm"
-    output.parent.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(output.parent.mkdir, parents=True, exist_ok=True)
     arguments = [argument for file in shipped for argument in ("-d", str(file))]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "import sys; from componentize_py import script; sys.exit(script())",
@@ -210,7 +210,7 @@ async def _build_python(source: Source, world: str | None) -> bytes:
     if process.returncode != 0:
         raise InvalidArgument(f"{source.path} does not build: {_reason(said.decode(errors='replace'))}")
     data = await asyncio.to_thread(output.read_bytes)
-    output.unlink()
+    await asyncio.to_thread(output.unlink)
     return data
 
 

@@ -277,3 +277,31 @@ async def test_completion_without_a_lattice_is_empty_and_no_error(lath: Lath) ->
     words = {"COMP_WORDS": "lath call te", "COMP_CWORD": "2", "_LATH_COMPLETE": "complete_bash"}
     ran = await lath(env=words | {"LATH_NATS_URL": "nats://127.0.0.1:9"})
     assert (ran.code, ran.out.strip(), ran.err) == (0, "", "")
+
+
+async def test_a_put_that_waits_fails_with_the_providers_own_reason_and_heals_by_the_config_alone(
+    lath: Lath, client: Client
+) -> None:
+    started = await lath("start", "provider", "builtin:keyvalue-nats", "--id", "kv", "--host", "one")
+    assert started.code == 0, started.err
+    await client.configs.put("settings", {"bucket": "no such bucket!"})
+    put = ("link", "put", "caller", "kv", "wasi:keyvalue", "-i", "store", "--target-config", "settings")
+    failed = await lath(*put, "--wait", "-o", "json")
+    assert (failed.code, failed.out) == (1, "")
+    assert "link_failed" in failed.err and "no such bucket!" in failed.err
+    shown = await lath("inspect", "provider", "kv", "-o", "json")
+    assert (shown.code, shown.json["links"][0]["verdict"]) == (1, "failed")
+    assert (await lath("config", "put", "settings", "bucket=fine")).code == 0
+
+    async def live() -> bool:
+        return (await client.links.ping()).healthy
+
+    await eventually(live)
+    values = await lath("link", "vping", "-o", "json")
+    assert "fine" in json.dumps(values.json["links"])
+
+
+async def test_the_doctor_reports_also_where_there_is_no_lattice(nats_server: Server) -> None:
+    ran = await run("doctor", "-o", "json", "--nats-url", nats_server.url)
+    assert ran.code == 3
+    assert ran.json["findings"][0]["level"] == "problem"

@@ -154,7 +154,9 @@ class Session:
             return exit_code(e)
         except KeyboardInterrupt:
             return self._on_interrupt
-        return NO if answer is False else DONE
+        if isinstance(answer, bool):
+            return DONE if answer else NO
+        return answer if isinstance(answer, int) else DONE
 
 
 async def _awaited(answer: Awaitable[Any]) -> Any:
@@ -180,7 +182,8 @@ def error_text(error: LathError) -> Text:
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Command], Command]:
     """Declares a command: a function of a `Session` and its own parameters, plain or async.
 
-    The options that every command has are added. It returns False to say that the answer is no.
+    The options that every command has are added. It returns False to say that the answer is no, or an exit
+    code.
     """
 
     def register(function: Command) -> Command:

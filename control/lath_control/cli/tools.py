@@ -11,7 +11,9 @@ from typer.completion import get_completion_script  # type: ignore[attr-defined]
 from lath_control.build import build as build_component
 from lath_control.cli import tables
 from lath_control.cli.output import human_size
-from lath_control.cli.session import Session, command
+from lath_control.cli.session import DONE, NO, NO_LATTICE, Session, command
+from lath_control.client import NoLattice
+from lath_control.client.doctor import unreachable
 
 Shell = Literal["bash", "zsh", "fish", "powershell"]
 
@@ -50,17 +52,24 @@ async def build(
 
 
 @command(root, "doctor", rich_help_panel="Look")
-async def doctor(session: Session) -> bool:
+async def doctor(session: Session) -> int:
     """Looks for what is commonly wrong, and says how to put it right.
 
     The bus and JetStream, the buckets' settings, lost state, hosts and their versions, silent participants,
-    links that are not live, configs that are missing. Exits with 1 when it finds a problem.
+    links that are not live, configs that are missing. Exits with 1 when it finds a problem, with 3 when no
+    lattice can be reached.
     """
-    async with session.client() as client:
-        with session.out.errors.status("looking …"):
-            report = await client.doctor()
+    code = DONE
+    try:
+        async with session.client() as client:
+            with session.out.errors.status("looking …"):
+                report = await client.doctor()
+        code = DONE if report.healthy else NO
+    except NoLattice as e:
+        report = unreachable(session.where.lattice, session.where.nats_url, e)
+        code = NO_LATTICE
     session.out.one(report, tables.doctor(report))
-    return report.healthy
+    return code
 
 
 @command(root, "completion", rich_help_panel="On this machine")

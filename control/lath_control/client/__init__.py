@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Final
 
+from nats.errors import Error as NatsError
+
 from lath.bus import Bus, Credentials, wait_for_buckets
 from lath.config import ConfigStore
 from lath.errors import DeadlineExceeded, LathError, NotConnected, Unavailable
@@ -146,9 +148,18 @@ class Client:
         try:
             await wait_for_buckets(self.bus, min(self._connect_timeout_ms, LATTICE_MS))
         except Unavailable:
+            if not await self._jetstream_is_on():
+                raise NoLattice(f"{self.nats_url} has no JetStream: start nats-server with -js") from None
             raise NoLattice(
                 f"{self.nats_url} has no lattice {self.lattice}: a host makes it ('lath host run')"
             ) from None
+
+    async def _jetstream_is_on(self) -> bool:
+        try:
+            await self.bus.nc.jetstream().account_info()
+        except (NatsError, TimeoutError):
+            return False
+        return True
 
     async def _read_presence(self) -> None:
         try:

@@ -27,13 +27,13 @@ def is_file(ref: str) -> bool:
     return not colon or "/" in scheme or "." in scheme
 
 
-def local_ref(ref: str) -> str:
+async def local_ref(ref: str) -> str:
     """The `file://` reference of a path, for hosts that see the same files.
 
     Raises:
         NotFound: There is no such file.
     """
-    return _existing(ref).as_uri()
+    return (await asyncio.to_thread(_existing, ref)).as_uri()
 
 
 async def upload(bus: Bus, ref: str) -> str:
@@ -44,7 +44,7 @@ async def upload(bus: Bus, ref: str) -> str:
         InvalidArgument: It is no component.
         PayloadTooLarge: It has more than `ARTIFACT_BYTES_MAX`.
     """
-    data = await asyncio.to_thread(_read, _existing(ref))
+    data = await asyncio.to_thread(_read, ref)
     digest = hashlib.sha256(data).hexdigest()
     store = await _artifact_store(bus)
     try:
@@ -73,7 +73,8 @@ def _existing(ref: str) -> Path:
     return path
 
 
-def _read(path: Path) -> bytes:
+def _read(ref: str) -> bytes:
+    path = _existing(ref)
     size = path.stat().st_size
     if size > ARTIFACT_BYTES_MAX:
         raise PayloadTooLarge(f"{path} has {size} bytes; a component may have {ARTIFACT_BYTES_MAX}")

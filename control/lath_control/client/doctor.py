@@ -16,6 +16,7 @@ from lath.bus import Bus, jetstream
 from lath.bus.buckets import stream_config
 from lath.errors import LathError
 from lath.model import HostInventory, Link, LinkReport, PingReport
+from lath_control.client.ctl import NoLattice
 from lath_control.client.models import DoctorReport, Finding
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ async def examine(client: Client) -> DoctorReport:
                 _problem(name, f"could not be looked at: {e}", "put the findings above right first")
             )
     return DoctorReport(lattice=client.lattice, nats_url=client.nats_url, findings=tuple(findings))
+
+
+def unreachable(lattice: str, nats_url: str, error: NoLattice) -> DoctorReport:
+    """The report where there is nothing to look at."""
+    fix = f"start it, or name another: --nats-url, LATH_NATS_URL, a context (now {nats_url})"
+    return DoctorReport(
+        lattice=lattice, nats_url=nats_url, findings=(_problem("lattice", error.message, fix),)
+    )
 
 
 def _ok(check: str, message: str) -> Finding:

@@ -97,7 +97,7 @@ class Providers:
             LathError: The host could not start it, with its reason.
         """
         check_target(provider_id, "provider id")
-        ref = _provider_ref(ref)
+        ref = await _provider_ref(ref)
         if host is not None:
             host_id = await self._client.hosts.resolve(host)
         else:
@@ -164,12 +164,11 @@ class Providers:
         return max(0, int(time.time() * 1000) - presence.started_ms) if presence else None
 
 
-def _provider_ref(ref: str) -> str:
+async def _provider_ref(ref: str) -> str:
     if not artifacts.is_file(ref):
         return ref
-    path = Path(ref).expanduser().resolve()
-    if path.suffix != ".py":
+    if Path(ref).suffix != ".py":
         raise InvalidArgument(
             f"provider {shown(ref)} is not a Python file: use python:some.module, builtin:name or a path.py"
         )
-    return artifacts.local_ref(ref)
+    return await artifacts.local_ref(ref)

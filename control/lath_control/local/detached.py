@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lath.errors import Conflict, NotFound, Unavailable
 from lath_control.local.lattice import READY_MS, STOP_MS, LocalOptions, release_context
-from lath_control.local.processes import end, gone
+from lath_control.local.processes import end, gone, living
 from lath_control.local.state import LocalState, StateFile, local_lattices
 
 KEEPER_STOP_MS: Final = 2 * STOP_MS
@@ -47,15 +47,8 @@ async def up_detached(options: LocalOptions) -> LocalState:
         Unavailable: It did not start; the message ends with the log.
     """
     file = StateFile(options.lattice)
-    before = file.read()
-    if before is not None and before.alive:
-        raise Conflict(
-            f"lattice {options.lattice} is up here already at {before.nats_url}: 'lath down' ends it"
-        )
-    file.remove()
-    file.logs.mkdir(parents=True, exist_ok=True)
-    log = file.logs / "keeper.log"
-    with log.open("wb") as output:
+    log = await asyncio.to_thread(_make_ready, file)
+    with await asyncio.to_thread(log.open, "wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "lath_control.local", options.model_dump_json(),
             stdin=asyncio.subprocess.DEVNULL,
@@ -72,9 +65,20 @@ async def up_detached(options: LocalOptions) -> LocalState:
         raise Unavailable(f"lattice {options.lattice} was not ready in time; log: {log}") from None
 
 
+def _make_ready(file: StateFile) -> Path:
+    before = file.read()
+    if before is not None and before.alive:
+        raise Conflict(
+            f"lattice {before.lattice} is up here already at {before.nats_url}: 'lath down' ends it"
+        )
+    file.remove()
+    file.logs.mkdir(parents=True, exist_ok=True)
+    return file.logs / "keeper.log"
+
+
 async def _ready(file: StateFile, process: asyncio.subprocess.Process, log: Path) -> LocalState:
     while True:
-        state = file.read()
+        state = await asyncio.to_thread(file.read)
         if state is not None and state.ready and state.keeper.pid == process.pid:
             return state
         if process.returncode is not None:
@@ -94,23 +98,19 @@ async def down(lattice: str, *, forget: bool = False) -> Ended:
         NotFound: Nothing of that name was started here.
     """
     file = StateFile(lattice)
-    state = file.read()
+    state = await asyncio.to_thread(file.read)
     if state is None:
-        known = ", ".join(local_lattices()) or "none"
-        if forget and file.folder.is_dir():
-            await asyncio.to_thread(shutil.rmtree, file.folder)
-            return Ended(lattice=lattice, ended=())
-        raise NotFound(f"no lattice {lattice} was started here with 'lath up'; started: {known}")
-    running = [process.name for process in state.alive]
-    crashed = not state.keeper.alive
+        return await asyncio.to_thread(_nothing_runs, file, lattice, forget)
+    running = [process.name for process in await asyncio.to_thread(living, (state.keeper, *state.others))]
+    crashed = state.keeper.name not in running
     killed = await end([state.keeper], grace_ms=KEEPER_STOP_MS)
     hosts = [process for process in state.others if process.name in state.hosts]
     killed += await end(hosts, grace_ms=STOP_MS)
     rest = [process for process in state.others if process.name not in state.hosts]
     killed += await end(rest, grace_ms=STOP_MS)
     await gone(state.others, timeout_ms=STOP_MS)
-    release_context(state)
-    file.remove()
+    await asyncio.to_thread(release_context, state)
+    await asyncio.to_thread(file.remove)
     if forget:
         await asyncio.to_thread(shutil.rmtree, file.folder, ignore_errors=True)
     return Ended(
@@ -119,3 +119,11 @@ async def down(lattice: str, *, forget: bool = False) -> Ended:
         killed=tuple(process.name for process in killed),
         crashed=crashed,
     )
+
+
+def _nothing_runs(file: StateFile, lattice: str, forget: bool) -> Ended:
+    if forget and file.folder.is_dir():
+        shutil.rmtree(file.folder)
+        return Ended(lattice=lattice, ended=())
+    known = ", ".join(local_lattices()) or "none"
+    raise NotFound(f"no lattice {lattice} was started here with 'lath up'; started: {known}")

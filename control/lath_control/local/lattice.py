@@ -19,7 +19,7 @@ from lath.names import Name
 from lath.server import Server
 from lath_control.client import Client, NoLattice
 from lath_control.context import Contexts, LatticeContext
-from lath_control.local.processes import ProcessRecord, record
+from lath_control.local.processes import record
 from lath_control.local.state import LocalState, StateFile
 from lath_control.paths import cache_dir
 
@@ -101,12 +101,12 @@ class LocalLattice:
             Conflict: This lattice is up already, or the port is taken.
             Unavailable: A part did not start; the message ends with its log.
         """
-        self._claim()
+        await asyncio.to_thread(self._claim)
         try:
             await self._start_server()
             await self._start_hosts()
             await self._wait_ready()
-            self._select_context()
+            await asyncio.to_thread(self._select_context)
         except BaseException:
             await self.stop()
             raise
@@ -135,16 +135,15 @@ class LocalLattice:
         await asyncio.to_thread(store.mkdir, parents=True, exist_ok=True)
         self._server = Server(store_dir=store, port=self.options.port)
         await self._server.start()
-        self._add(record("nats-server", self._server.pid, self._server.log_path))
-        self._update(nats_url=self._server.url)
+        await asyncio.to_thread(self._started, "nats-server", self._server.pid, self._server.log_path)
 
-    def _add(self, process: ProcessRecord) -> None:
+    def _started(self, name: str, pid: int, log: Path) -> None:
         assert self._state is not None, "claimed first"
-        self._update(others=(*self._state.others, process))
+        self._update(nats_url=self.url, others=(*self._state.others, record(name, pid, log)))
 
     async def _start_hosts(self) -> None:
         names = tuple(f"host-{number}" for number in range(1, self.options.hosts + 1))
-        self._update(hosts=names)
+        await asyncio.to_thread(self._update, hosts=names)
         for name in names:
             self._tell(f"starting {name}")
             await self.start_host(name)
@@ -152,7 +151,7 @@ class LocalLattice:
     async def start_host(self, name: str, env: Mapping[str, str] | None = None) -> None:
         """Starts one more host process, under a name; it joins by itself."""
         log = self._file.logs / f"{name}.log"
-        with log.open("ab") as file:
+        with await asyncio.to_thread(log.open, "ab") as file:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "lath_host",
                 stdin=asyncio.subprocess.DEVNULL,
@@ -162,7 +161,7 @@ class LocalLattice:
                 start_new_session=True,  # Ctrl-C is for us: we stop the hosts, and then nats-server
             )  # fmt: skip
         self._hosts[name] = process
-        self._add(record(name, process.pid, log))
+        await asyncio.to_thread(self._started, name, process.pid, log)
 
     def _host_env(self, name: str) -> dict[str, str]:
         return {
@@ -181,7 +180,7 @@ class LocalLattice:
                     await self._wait_joined()
         except TimeoutError:
             raise Unavailable(f"the hosts did not join within {READY_MS} ms; logs: {self.logs}") from None
-        self._update(ready=True)
+        await asyncio.to_thread(self._update, ready=True)
 
     async def _wait_joined(self) -> None:
         client = Client(self.url, lattice=self.options.lattice)
@@ -245,10 +244,10 @@ class LocalLattice:
         self._hosts.clear()
         if self._server is not None:
             await self._server.close()
-        if self._state is not None:
-            release_context(self._state)
-            self._file.remove()
-            self._state = None
+        state, self._state = self._state, None
+        if state is not None:
+            await asyncio.to_thread(release_context, state)
+            await asyncio.to_thread(self._file.remove)
 
     async def __aenter__(self) -> LocalLattice:
         await self.start()

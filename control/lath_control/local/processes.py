@@ -72,15 +72,23 @@ def _start_by_ps(pid: int) -> str | None:
     return " ".join(words[1:]) if words and not words[0].startswith(_GONE_STATES) else None
 
 
+def living(processes: Sequence[ProcessRecord]) -> list[ProcessRecord]:
+    """Those that still run."""
+    return [process for process in processes if process.alive]
+
+
+def _send(processes: Sequence[ProcessRecord], number: signal.Signals) -> None:
+    for process in processes:
+        process.send(number)
+
+
 async def end(processes: Sequence[ProcessRecord], *, grace_ms: int) -> list[ProcessRecord]:
     """Ends processes: SIGTERM, and after the grace SIGKILL. Returns those that had to be killed."""
-    for process in processes:
-        process.send(signal.SIGTERM)
+    await asyncio.to_thread(_send, processes, signal.SIGTERM)
     if await gone(processes, timeout_ms=grace_ms):
         return []
-    killed = [process for process in processes if process.alive]
-    for process in killed:
-        process.send(signal.SIGKILL)
+    killed = await asyncio.to_thread(living, processes)
+    await asyncio.to_thread(_send, killed, signal.SIGKILL)
     await gone(killed, timeout_ms=grace_ms)
     return killed
 
@@ -89,7 +97,7 @@ async def gone(processes: Sequence[ProcessRecord], *, timeout_ms: int) -> bool:
     """Waits until all of them have ended; False when some still run after the time-out."""
     try:
         async with asyncio.timeout(timeout_ms / 1000):
-            while any(process.alive for process in processes):  # noqa: ASYNC110 (not our children)
+            while await asyncio.to_thread(living, processes):  # noqa: ASYNC110 (nobody tells of others' children)
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         return False
