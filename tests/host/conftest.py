@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from lath_host.testing import (
     HostProcess,
@@ -17,14 +16,6 @@ from lath_host.testing import (
     lattice_in_process,
     presence_ttl_ms,
 )
-
-
-@pytest.fixture(autouse=True)
-def _nothing_blocks_the_loop() -> Iterator[None]:
-    """A test fails when the host blocks the event loop: with files, sleeps, sockets or locks."""
-    with blockbuster_ctx("lath_host", excluded_modules=["lath_host.testing"]):
-        yield
-
 
 MakeProcess = Callable[..., Awaitable[HostProcess]]
 
