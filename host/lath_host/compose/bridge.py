@@ -14,24 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from lath.wit.types import Func, Handle, Interface, ListOf, Type, World
 from lath_host.compose.binary import Malformed, Sort
 from lath_host.compose.builder import ComponentBuilder
 from lath_host.compose.carry import Crossing, can_drop_borrows, carry
 from lath_host.compose.names import RESERVED, TYPE_PREFIX, bridged_name
+from lath_host.compose.nested import Carrier, Shim, carried_label, func_label, imported_resource
 from lath_host.compose.prefix import Prefix, read_prefix
 from lath_host.compose.types import Types
 from lath_host.reflect import WORLD_LEVEL
 from lath_host.values.bulk import in_bulk_if, params_in_bulk
 from lath_host.values.walk import parts_of
 from lath_host.wasi import native_interface
-
-_NAMED: Final = "t"
-_RESOURCE: Final = "r"
-_FUNC: Final = "f"
-"""What names inside the nested component begin with."""
 
 Key = tuple[str, str]
 """(interface as it stands in the component, function)"""
@@ -153,74 +148,35 @@ class _Bridge:
     def _carry_imports(self, imports: Mapping[Key, Func]) -> dict[str, tuple[Sort, int]]:
         """Imports the twins, and makes of them what the inner component is given in place of its imports."""
         outer = self._outer
-        nested = _Nested(imports)
-        given: dict[str, tuple[Sort, int]] = {}
+        carrier = Carrier([(func, func_in_bulk(func)) for func in imports.values()])
+        given = self._given(carrier.types.imported)
         for number, (key, func) in enumerate(imports.items()):
             type_ = self._types.func(func_in_bulk(func))
-            given[f"{_FUNC}{number}"] = (Sort.FUNC, outer.import_func(bridged_name("import", *key), type_))
-        for label, handle in nested.resources.items():
+            given[func_label(number)] = (Sort.FUNC, outer.import_func(bridged_name("import", *key), type_))
+        for label, handle in carrier.resources.items():
             given[label] = (Sort.TYPE, self._resource(handle))
-        for label, named in nested.types.imported.items():
-            given[label] = (Sort.TYPE, self._types.index(named))
-        instance = outer.instantiate(outer.component(nested.builder.build()), given)
+        instance = outer.instantiate(outer.component(carrier.builder.build()), given)
         carried = {
-            key: outer.alias(Sort.FUNC, instance, f"{_FUNC}{number}x") for number, key in enumerate(imports)
+            key: outer.alias(Sort.FUNC, instance, carried_label(number)) for number, key in enumerate(imports)
         }
         replaced = {
             function: (Sort.FUNC, func) for (name, function), func in carried.items() if name == WORLD_LEVEL
         }
         for interface in dict.fromkeys(name for name, _ in carried if name != WORLD_LEVEL):
-            replaced[interface] = (Sort.INSTANCE, self._instance(interface, carried))
+            functions = [function for name, function in imports if name == interface]
+            imported = self._world.imports[interface]
+            shim = Shim(self._prefix, interface, imported, self._items[interface], functions)
+            given = self._prefix.imports | self._given(shim.imported_types)
+            for number, function in enumerate(functions):
+                given[func_label(number)] = (Sort.FUNC, carried[interface, function])
+            component = outer.component(shim.builder.build())
+            replaced[interface] = (Sort.INSTANCE, outer.instantiate(component, given))
         return replaced
 
-    def _instance(self, interface: str, carried: Mapping[Key, int]) -> int:
-        """An imported instance with the carried functions in place of its own."""
-        _, imported = self._prefix.imports[interface]
-        exports: dict[str, tuple[Sort, int]] = {}
-        for item, is_function in self._items[interface].items():
-            sort = Sort.FUNC if is_function else Sort.TYPE
-            index = carried.get((interface, item))
-            if index is None:
-                index = self._outer.alias(sort, imported, item)
-            exports[item] = (sort, index)
-        return self._outer.instance_of(exports)
+    def _given(self, types: Mapping[str, Type]) -> dict[str, tuple[Sort, int]]:
+        """The types that a nested component imports."""
+        return {label: (Sort.TYPE, self._types.index(type_)) for label, type_ in types.items()}
 
     def _resource(self, handle: Handle) -> int:
         """The type index of an imported resource."""
-        key = handle.interface, handle.resource
-        if key not in self._resources:
-            if handle.interface not in self._prefix.imports:
-                raise Malformed(f"the resource {handle.resource} is not imported")
-            _, instance = self._prefix.imports[handle.interface]
-            self._resources[key] = self._outer.alias(Sort.TYPE, instance, handle.resource)
-        return self._resources[key]
-
-
-class _Nested:
-    """The component that lifts imported twins with the types of the functions that they stand for.
-
-    Attributes:
-        builder: The component.
-        types: Its types, of which it imports those that need a name.
-        resources: Resources that it imports, by name.
-    """
-
-    def __init__(self, imports: Mapping[Key, Func]) -> None:
-        self.builder = ComponentBuilder()
-        self.types = Types(self.builder, self._resource, _NAMED)
-        self.resources: dict[str, Handle] = {}
-        self._indices: dict[Key, int] = {}
-        crossings = []
-        for number, func in enumerate(imports.values()):
-            type_ = self.types.func(func_in_bulk(func))
-            crossings.append(Crossing(self.builder.import_func(f"{_FUNC}{number}", type_), func))
-        for number, lifted in enumerate(carry(self.builder, self.types, crossings)):
-            self.builder.export(f"{_FUNC}{number}x", Sort.FUNC, lifted)
-
-    def _resource(self, handle: Handle) -> int:
-        key = handle.interface, handle.resource
-        if key not in self._indices:
-            label = f"{_RESOURCE}{len(self._indices)}"
-            self.resources[label] = handle
-            self._indices[key] = self.builder.import_resource(label)
-        return self._indices[key]
+        return imported_resource(self._outer, self._prefix, self._resources, handle)

@@ -9,7 +9,7 @@ BRIDGE_VERSION: Final = 1
 """Goes up when bridges come out differently, so that compiled ones are told apart."""
 RESERVED: Final = "lath-bytes-"
 """What every name that a bridge adds begins with; a component with such a name of its own is not bridged."""
-TYPE_PREFIX: Final = f"{RESERVED}type-t"
+TYPE_PREFIX: Final = f"{RESERVED}type"
 _DIGEST_CHARS: Final = 24
 
 

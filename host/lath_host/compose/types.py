@@ -71,7 +71,7 @@ class Types:
         if key not in self._indices:
             index = self._builder.type(self._definition(type_))
             if isinstance(type_, (Record, Variant, Enum, Flags)):
-                label = f"{self._prefix}{len(self.imported)}"
+                label = f"{self._prefix}-t{len(self.imported)}"
                 self.imported[label] = type_
                 index = self._builder.import_type(label, index)
             self._indices[key] = index
