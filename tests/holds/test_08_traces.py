@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import guests
@@ -71,7 +72,7 @@ async def test_with_an_exporter_the_spans_of_three_processes_are_one_tree(
     for host in lattice.hosts:
         await lattice.client.hosts.stop(host.id, wait_ms=20_000)
         assert await host.exited() == 0
-    trace = read_traces(tmp_path)[TRACE_ID]
+    trace = (await asyncio.to_thread(read_traces, tmp_path))[TRACE_ID]
     (root,) = trace.roots
     assert root.parent_id == CALLER.span_id
     spans = [(node.name, node.kind) for node in trace.spans()]

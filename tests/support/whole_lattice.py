@@ -136,7 +136,7 @@ class WholeLattice:
         file.write_text(text)
         options = {"count": 10, **options}
         await self.client.components.start(
-            str(file), component_id=component_id, host=self.hosts[host].id, local=True, **options
+            file.as_uri(), component_id=component_id, host=self.hosts[host].id, **options
         )
         presence = self.client.presence
         here = self.hosts[host].id
