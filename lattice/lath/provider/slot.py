@@ -19,12 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import structlog
-
 from lath.errors import LathError, LinkFailed, LinkNotFound
 from lath.model import HeldLink, Link, LinkState, Revision
 from lath.provider.backoff import Backoff
 from lath.provider.use import LinkUse
+from lath.telemetry import get_logger
 
 CALLS_GRACE_S: Final = 2.0
 """How long calls in flight may go on when their link is closed; those still running then are cancelled."""
@@ -33,7 +32,7 @@ LATE_OPENS_MAX: Final = 4
 REASON_CHARS_MAX: Final = 1000
 """Reasons are carried in every ping: a backend's megabyte of traceback is cut."""
 
-_log = structlog.get_logger("lath.provider")
+_log = get_logger("lath.provider")
 
 
 class LinkOpener(Protocol):

@@ -263,7 +263,7 @@ async def test_one_trace_joins_client_and_server_across_processes(
     process.send_signal(signal.SIGTERM)
     await process.wait()
     assert unsampled == TRACE.traceparent[:-2] + "00|"
-    traces = read_traces(tmp_path)
+    traces = await asyncio.to_thread(read_traces, tmp_path)
     assert len(traces) == 2
     (client,) = traces.pop(TRACE.trace_id).roots
     (server,) = client.children
