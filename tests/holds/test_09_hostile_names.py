@@ -42,7 +42,7 @@ COMMANDS: Final = (
 
 async def test_the_command_line_refuses_every_hostile_name_as_wrong_usage(one_host: WholeLattice) -> None:
     """On a real lattice: exit status 2 is wrong usage, 1 would be an answer, 3 no lattice."""
-    app, runner = make_app(), CliRunner()
+    app, runner = await asyncio.to_thread(make_app), CliRunner()
     where = ["--nats-url", one_host.server.url]
 
     def refused(command: str, name: str) -> None:

@@ -28,6 +28,7 @@ class Ran:
     @property
     def json(self) -> Any:
         """stdout as JSON: fails where anything else was printed there."""
+        assert self.out, f"no JSON, but exit code {self.code}: {self.err}"
         return json.loads(self.out)
 
 
