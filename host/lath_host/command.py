@@ -64,6 +64,12 @@ def run(
     drain_ms: Annotated[
         int, typer.Option(envvar="LATH_DRAIN_MS", help="Longest wait for running calls at the stop.")
     ] = DRAIN_MS,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, envvar="LATH_THREADS", help="Busy guests that compute at once; one per core by default."
+        ),
+    ] = None,
     presence_ttl_ms: Annotated[
         int, typer.Option(envvar="LATH_PRESENCE_TTL_MS", hidden=True, help="The same for all of a lattice.")
     ] = PRESENCE_TTL_MS,
@@ -86,6 +92,7 @@ def run(
             drain_ms=drain_ms,
             seed=seed,
             presence_ttl_ms=presence_ttl_ms,
+            threads=threads,
         )
         asyncio.run(_run(options))
     except (NotConnected, Unavailable) as e:

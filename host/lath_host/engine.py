@@ -28,10 +28,10 @@ from lath_host.compose.around import bridge_around
 from lath_host.compose.names import BRIDGE_VERSION, bridged_name
 from lath_host.epochs import Epochs
 from lath_host.reflect import Reflected, reflect
+from lath_host.threads import NICE, FairThreads, lower_priority
 
 TICK_MS: Final = 2
 """How finely busy guests are sliced. The loop waits at most two ticks for one."""
-THREADS_MAX: Final = 8
 _WASM_MAGIC: Final = b"\0asm"
 _SETTINGS_VERSION: Final = 1
 """Goes up when the engine's settings change, so that the cache tells the files apart."""
@@ -98,6 +98,7 @@ class Engine:
         tick_ms: How finely busy guests are sliced, in milliseconds.
         threads: How many busy guests may run at once, beside the loop; None: one per core.
         bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk. Results are the same.
+        nice: How much less the priority of these threads, and of compiling, is than the loop's.
     """
 
     def __init__(
@@ -107,15 +108,18 @@ class Engine:
         tick_ms: int = TICK_MS,
         threads: int | None = None,
         bridge: bool = True,
+        nice: int = NICE,
     ) -> None:
         self.epochs = Epochs(tick_ms)
         self.wasm = _wasm_engine(metered=False)
         self.epochs.add(capi.pointer_value(self.wasm.ptr()))
         self._metered: WasmEngine | None = None
-        self.threads = ThreadPoolExecutor(
-            threads or min(THREADS_MAX, os.cpu_count() or 1), thread_name_prefix="lath-guest"
+        self.threads = FairThreads(threads or cores(), nice=nice)
+        # wasmtime compiles in threads of its own, which the first compilation starts: they inherit this
+        # one's priority
+        self._compilers = ThreadPoolExecutor(
+            1, thread_name_prefix="lath-compile", initializer=lower_priority, initargs=(nice,)
         )
-        self._compilers = ThreadPoolExecutor(1, thread_name_prefix="lath-compile")
         self._cache = CompileCache(cache_dir) if cache_dir else None
         self._around = bridge_around if bridge else None
         self._settings = f"{_SETTINGS_VERSION}" + (f"-bridge{BRIDGE_VERSION}" if bridge else "")
@@ -162,7 +166,7 @@ class Engine:
 
     def _stop(self) -> None:
         self.epochs.stop()
-        self.threads.shutdown(wait=True, cancel_futures=True)
+        self.threads.stop()
         self._compilers.shutdown(wait=True, cancel_futures=True)
 
     def _compile(self, source: bytes) -> CompiledComponent:
@@ -190,6 +194,11 @@ class Engine:
             return stock.Component(engine, source)
         except WasmtimeError:
             return None
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _wasm_engine(*, metered: bool) -> WasmEngine:

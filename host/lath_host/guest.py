@@ -29,6 +29,7 @@ from lath_host import capi
 from lath_host.explain import explain, first_line
 from lath_host.exports import ExportPlan
 from lath_host.linkage import CallContext, ImportHandler, Linkage, PendingImport
+from lath_host.threads import Share, Slice
 from lath_host.usage import Usage
 from lath_host.values import Arena
 from lath_host.values.arena import BYTES_AT
@@ -66,6 +67,7 @@ class GuestSettings:
         memory_bytes_max: Limit of each linear memory.
         fuel_max: Fuel for one call; None: not metered.
         usage: Counts instances.
+        share: In the threads that busy guests go on in.
         busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
             thread. Otherwise every new call of them would hold the loop for a slice.
     """
@@ -79,6 +81,7 @@ class GuestSettings:
     memory_bytes_max: int
     fuel_max: int | None
     usage: Usage
+    share: Share
     busy_exports: set[int] = field(default_factory=set)
 
 
@@ -115,7 +118,7 @@ class Guest:
         self._suspected = False
         self._arena: Arena | None = None
         self._polled_at = 0
-        self._polling: asyncio.Future[bool] | None = None
+        self._polling: Slice | None = None
         self._on_gone: Callable[[], None] | None = None
         self._discarded = False
         self._outputs: dict[str, Lines] = {}
@@ -170,10 +173,11 @@ class Guest:
             return
         self._discarded = True
         self._on_gone = on_gone
-        if self._polling is not None and not self._polling.done():
-            self._polling.add_done_callback(lambda _: self._destroy())
-        else:
+        polling = self._polling
+        if polling is None or polling.future.done() or self._settings.engine.threads.withdraw(polling):
             self._destroy()
+        else:
+            polling.future.add_done_callback(lambda _: self._destroy())
 
     def _destroy(self) -> None:
         if self._future is not None:
@@ -306,9 +310,9 @@ class Guest:
         capi.context_set_epoch_deadline(self.context, ticks)
 
     async def _poll_in_thread(self) -> bool:
-        loop = asyncio.get_running_loop()
-        self._polling = loop.run_in_executor(self._settings.engine.threads, self._slice)
-        done = await asyncio.shield(self._polling)
+        settings = self._settings
+        self._polling = settings.engine.threads.submit(settings.share, self._slice)
+        done = await asyncio.shield(self._polling.future)
         self._polling = None
         self.busy = self._epochs.now != self._polled_at
         if self.busy:
@@ -318,8 +322,6 @@ class Guest:
         return done
 
     def _slice(self) -> bool:
-        if self._discarded:  # while it stood in line for a thread
-            return False
         self._begin_slice(THREAD_TICKS)
         began = thread_time_ns()
         done: bool = capi.call_future_poll(self._future)

@@ -22,6 +22,7 @@ class Limits:
         calls_max: Calls that one instance serves before it is replaced; None: as many as come. Needs `reuse`.
         idle_seconds: How long an instance may wait for its next call before it is dropped; None: for ever.
             Needs `reuse`.
+        cpu_weight: Slices that its busy calls together get where another component's get one.
     """
 
     max_instances: int = 100
@@ -33,9 +34,10 @@ class Limits:
     reuse: bool = False
     calls_max: int | None = None
     idle_seconds: int | None = None
+    cpu_weight: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("max_instances", "memory_bytes_max", "timeout_ms"):
+        for name in ("max_instances", "memory_bytes_max", "timeout_ms", "cpu_weight"):
             if getattr(self, name) < 1:
                 raise InvalidArgument(f"limit {name}: expected at least 1, got {getattr(self, name)}")
         for name in ("queue_max", "warm_instances"):

@@ -35,6 +35,7 @@ class HostOptions:
         replicas: Of the buckets, where this host is the one that makes them; 3 on a cluster of three.
         presence_ttl_ms: How long presence holds without renewal, in whole seconds; the same for all hosts of
             a lattice. Tests make it short.
+        threads: How many busy guests may compute at once, beside the loop; None: one per core.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -50,6 +51,7 @@ class HostOptions:
     heartbeat_s: float = HEARTBEAT_SECONDS
     replicas: int = 1
     presence_ttl_ms: int = PRESENCE_TTL_MS
+    threads: int | None = None
 
     @property
     def presence_timing(self) -> dict[str, int]:

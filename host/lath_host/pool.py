@@ -32,6 +32,7 @@ from lath_host.exports import ExportPlan, Exports
 from lath_host.guest import Guest, GuestSettings
 from lath_host.limits import Limits, PoolStats
 from lath_host.linkage import CallContext, ImportHandler, Linkage
+from lath_host.threads import Share
 from lath_host.usage import CallUsage, Usage, tell
 from lath_host.values import Arena
 from lath_host.wasi.output import Log
@@ -78,6 +79,7 @@ class InstancePool:
         self._linkage = Linkage(self._wasm_engine, compiled, log)
         self._settings: GuestSettings | None = None
         self._exports = Exports(compiled, name)
+        self._share = Share(name, limits.cpu_weight)
         self._idle: deque[Guest] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timeouts: set[asyncio.Timeout] = set()
@@ -218,6 +220,7 @@ class InstancePool:
         if (limits.fuel_max is not None) != self._metered:
             raise InvalidArgument("fuel_max cannot be added or removed while a component runs: start it anew")
         self.limits = limits
+        self._share.weight = limits.cpu_weight
         self._settings = None
         self._discard_idle()
         self._grant()
@@ -417,6 +420,7 @@ class InstancePool:
             self._settings = GuestSettings(
                 self._engine, self._wasm_engine, component, capi.pointer_value(component.ptr()),
                 self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max, self.usage,
+                self._share,
             )  # fmt: skip
         return self._settings
 

@@ -30,6 +30,7 @@ class ComponentLimits(Ctl):
         reuse: Whether an instance serves call after call, one at a time, instead of one call only.
         calls_max: Calls that a reused instance serves before it is replaced.
         idle_seconds: How long a reused instance waits for its next call before it is dropped.
+        cpu_weight: Slices that its busy calls together get where another component's get one.
     """
 
     memory_bytes_max: Annotated[int, Field(ge=64 * 1024)] | None = None
@@ -40,6 +41,7 @@ class ComponentLimits(Ctl):
     reuse: bool | None = None
     calls_max: Annotated[int, Field(ge=1)] | None = None
     idle_seconds: Annotated[int, Field(ge=1)] | None = None
+    cpu_weight: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class ComponentDescription(Ctl):

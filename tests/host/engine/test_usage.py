@@ -137,7 +137,7 @@ async def test_the_span_of_a_call_says_what_the_call_used(
         with telemetry.span("the call"):
             await call(pool, "ask", "x")
     await asyncio.to_thread(telemetry.shutdown)
-    (trace,) = read_traces(traced).values()
+    (trace,) = (await asyncio.to_thread(read_traces, traced)).values()
     attributes = trace.roots[0].attributes
     assert attributes[f"lath.host_calls.{FAR}"] == 1
     assert 0 < attributes["lath.cpu_ms"] <= attributes["lath.wall_ms"]

@@ -1,0 +1,168 @@
+"""Busy guests share the threads: components take turns, however many calls each has."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from engine_guests import MISCHIEF, no_imports
+
+from lath.errors import CallCancelled, DeadlineExceeded
+from lath_host.engine import Engine
+from lath_host.limits import Limits
+from lath_host.linkage import CallContext
+from lath_host.pool import InstancePool
+from lath_host.threads import FairThreads, Share, Slice
+
+CONTEXT = CallContext()
+
+
+class Turns:
+    """One thread, held until all work stands in line; notes whose slices it runs, in turn."""
+
+    def __init__(self) -> None:
+        self.threads = FairThreads(1)
+        self.order: list[str] = []
+        self._held = threading.Event()
+        self._slices = [self.threads.submit(Share("holder"), self._held.wait)]
+
+    def stand_in_line(self, share: Share, count: int) -> list[Slice]:
+        def work() -> bool:
+            self.order.append(share.name)
+            return True
+
+        slices = [self.threads.submit(share, work) for _ in range(count)]
+        self._slices += slices
+        return slices
+
+    async def run(self) -> list[str]:
+        """Lets go, and returns once all that was not withdrawn has run."""
+        self._held.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(each.future for each in self._slices if not each._withdrawn))
+        return self.order
+
+
+@pytest.fixture
+async def turns() -> AsyncIterator[Turns]:
+    turns = Turns()
+    yield turns
+    await asyncio.to_thread(turns.threads.stop)
+
+
+async def test_components_take_turns_however_much_work_each_has(turns: Turns) -> None:
+    turns.stand_in_line(Share("a"), 50)
+    turns.stand_in_line(Share("b"), 3)
+    turns.stand_in_line(Share("c"), 2)
+    order = await turns.run()
+    assert order[:8] == ["a", "b", "c", "a", "b", "c", "a", "b"]
+    assert order[8:] == ["a"] * 47
+
+
+async def test_a_weight_gives_that_many_turns(turns: Turns) -> None:
+    turns.stand_in_line(Share("heavy", weight=3), 30)
+    turns.stand_in_line(Share("light"), 30)
+    order = await turns.run()
+    assert order[:40].count("heavy") == 30
+
+
+async def test_turns_that_were_not_used_are_not_saved_up(turns: Turns) -> None:
+    busy, resting = Share("busy"), Share("resting")
+    turns.stand_in_line(busy, 100)
+    await turns.run()
+    turns._held.clear()
+    turns._slices = [turns.threads.submit(Share("holder"), turns._held.wait)]
+    turns.order.clear()
+    turns.stand_in_line(busy, 4)
+    turns.stand_in_line(resting, 4)
+    order = await turns.run()
+    assert order[:4].count("resting") == 2
+
+
+async def test_what_is_withdrawn_does_not_run(turns: Turns) -> None:
+    first, second = turns.stand_in_line(Share("a"), 2)
+    assert turns.threads.withdraw(first)
+    assert await turns.run() == ["a"]
+    assert not turns.threads.withdraw(second)
+
+
+async def test_what_fails_in_a_thread_fails_for_who_asked(turns: Turns) -> None:
+    def work() -> bool:
+        raise ValueError("mine")
+
+    failing = turns.threads.submit(Share("a"), work)
+    turns._held.set()
+    with pytest.raises(ValueError, match="mine"):
+        await failing.future
+    turns.stand_in_line(Share("b"), 1)
+    assert await turns.run() == ["b"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows priorities of threads")
+async def test_the_threads_have_less_priority_than_the_loop(turns: Turns) -> None:
+    found: list[int] = []
+
+    def look() -> bool:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return True
+
+    looking = turns.threads.submit(Share("a"), look)
+    turns._held.set()
+    await looking.future
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert found == [min(19, own + 5)]
+
+
+@asynccontextmanager
+async def deployed(engine: Engine, *names: str, **limits: Any) -> AsyncIterator[list[InstancePool]]:
+    compiled = await engine.compile(MISCHIEF)
+    pools = [InstancePool(engine, compiled, Limits(**limits), no_imports, name=name) for name in names]
+    try:
+        yield pools
+    finally:
+        for pool in pools:
+            await pool.close()
+
+
+async def call(pool: InstancePool, function: str, *params: Any, timeout_ms: int = 60_000) -> Any:
+    return await pool.call(
+        "lath:test/mischief", function, list(params), context=CONTEXT, timeout_ms=timeout_ms
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - any state, not an event
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_one_call_gets_its_components_share_beside_fifty_of_another(threads: int) -> None:
+    async with Engine(threads=threads) as engine, deployed(engine, "noisy", "quiet") as (noisy, quiet):
+        loops = [asyncio.ensure_future(call(noisy, "spin")) for _ in range(50)]
+        await until(lambda: noisy._share.slices > 50)
+        before = noisy._share.slices
+        await call(quiet, "work", 100_000_000)
+        of_noisy, of_quiet = noisy._share.slices - before, quiet._share.slices
+        assert of_quiet >= 3
+        # Its next slice begins when a thread is free next. Without turns it would be one among fifty.
+        assert of_noisy <= (of_quiet + 2) * (threads + 1)
+        await noisy.close()
+        for loop in loops:
+            with pytest.raises(CallCancelled):
+                await loop
+
+
+async def test_a_call_that_stands_in_line_ends_at_its_deadline_and_leaves_the_line() -> None:
+    async with Engine(threads=1) as engine, deployed(engine, "noisy", max_instances=20) as (noisy,):
+        results = await asyncio.gather(
+            *(call(noisy, "spin", timeout_ms=50) for _ in range(20)), return_exceptions=True
+        )
+        assert all(isinstance(result, DeadlineExceeded) for result in results)
+        await until(lambda: noisy.stats.running == 0)
