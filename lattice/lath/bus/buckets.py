@@ -170,6 +170,15 @@ class BucketStore:
         """
         return (await self.state(""))[0]
 
+    async def age_s(self) -> float:
+        """Seconds since the bucket's stream was made, by the server's own clock.
+
+        Raises:
+            Unavailable: There is no such bucket, or no leader.
+        """
+        reply = await self._call("STREAM.INFO", None)
+        return (jetstream.nanoseconds(reply["ts"]) - jetstream.nanoseconds(reply["created"])) / 1e9
+
     async def state(self, filter_: str) -> tuple[int, Sequence[str]]:
         """The incarnation, and the keys (tombstones included) under a filter; no keys for an empty filter."""
         incarnation, _, keys = await self._info(filter_)

@@ -12,8 +12,8 @@ from typing import Any, Final, Generic, TypeVar
 from nats.aio.msg import Msg
 
 from lath import subjects
-from lath.bus import Bus
-from lath.errors import ConnectionLost, DeadlineExceeded, Unavailable, error_of_kind
+from lath.bus import BucketStore, Bus
+from lath.errors import ConnectionLost, DeadlineExceeded, LathError, Unavailable, error_of_kind
 from lath.gather import gather
 from lath.model import (
     LostParticipant,
@@ -40,6 +40,9 @@ ADDRESSED_AT_ONCE_MAX: Final = 64
 """Requests to single participants in flight."""
 
 Request = PingRequest | PurgeRequest | PullRequest
+REMADE_PART: Final = 0.5
+"""A bucket of presence that is younger than that of links by this part of a TTL was made again: the server
+restarted and lost what it held in memory. A new lattice's buckets are made together."""
 R = TypeVar("R", PingReply, VerbAck)
 
 
@@ -70,15 +73,15 @@ class Asker:
     Args:
         bus: The bus.
         presence: Who is there; started by its owner.
-        presence_ttl_ms: How long after a reconnect nobody is judged: until then every participant that is
-            alive has announced itself again.
+        presence_ttl_ms: How long after a reconnect or a restart of the server nobody is judged: until then
+            every participant that is alive has announced itself again.
     """
 
     def __init__(self, bus: Bus, presence: PresenceView, *, presence_ttl_ms: float) -> None:
         self.bus = bus
         self.presence = presence
         self._ttl_s = presence_ttl_ms / 1000
-        self._reconnected_at: float | None = None
+        self._came_back_at: float | None = None
         self._forget = bus.on_reconnect(self._reconnected)
 
     def close(self) -> None:
@@ -86,19 +89,28 @@ class Asker:
         self._forget()
 
     def _reconnected(self) -> None:
-        self._reconnected_at = time.monotonic()
+        self._came_back_at = time.monotonic()
+
+    async def _notice_restart(self) -> None:
+        """A server that restarted forgot presence; one who connects only then would see an empty lattice."""
+        with contextlib.suppress(LathError):
+            links_s = await BucketStore(self.bus, "links").age_s()
+            presence_s = await BucketStore(self.bus, "presence").age_s()
+            if links_s - presence_s > REMADE_PART * self._ttl_s and presence_s < self._ttl_s:
+                self._came_back_at = max(self._came_back_at or 0.0, time.monotonic() - presence_s)
 
     @property
     def settling(self) -> bool:
         """Whether nobody is judged: presence is not current, or the connection came back within one TTL."""
         if not self.bus.connected or not self.presence.synced:
             return True
-        return self._reconnected_at is not None and time.monotonic() - self._reconnected_at < self._ttl_s
+        return self._came_back_at is not None and time.monotonic() - self._came_back_at < self._ttl_s
 
     async def who_is_there(
         self, timeout_ms: float
     ) -> tuple[tuple[Presence, ...], tuple[LostParticipant, ...]]:
         """Presence, and whom the asker itself lost, once presence has been read or the time is over."""
+        await self._notice_restart()
         if self.bus.connected and not self.presence.synced:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_ms / 1000):

@@ -11,7 +11,7 @@ from link_lattice import LinkLattice, link_lattice
 from link_participants import MemoryHolder
 
 from lath import subjects
-from lath.bus import Bus, ensure_buckets
+from lath.bus import BucketStore, Bus, ensure_buckets
 from lath.errors import InvalidArgument, NotConnected
 from lath.model import Link, LinkSelector, LostParticipant, PingReport, Revision
 from lath.server import Server
@@ -305,6 +305,31 @@ async def test_nobody_is_judged_within_one_ttl_of_a_reconnect(nats_server: Serve
             return (await lat.ops.ping(timeout_ms=QUICK_MS)).silent == ("p2",)
 
         await eventually(judged, timeout_s=20)
+
+
+async def test_a_newcomer_judges_nobody_just_after_the_server_forgot_who_is_there(
+    nats_server: Server, lattice: str
+) -> None:
+    async with asyncio.timeout(60), link_lattice(nats_server.url, lattice, ttl_ms=2_000) as lat:
+        await lat.put("app", "kv")
+        await lat.member("provider", "kv", instance="p1")
+        await eventually_healthy(lat)
+        links = BucketStore(lat.bus, "links")
+
+        async def old_enough() -> bool:
+            return await links.age_s() > 1.5
+
+        await eventually(old_enough)
+        again = asyncio.Event()
+        lat.bus.on_reconnect(again.set)
+        await nats_server.restart(keep_store=True)
+        await again.wait()
+        await ensure_buckets(lat.bus)
+        async with link_lattice(nats_server.url, lattice, ttl_ms=2_000) as newcomer:
+            report = await newcomer.ops.ping(timeout_ms=QUICK_MS)
+        assert report.settling
+        assert report.silent == ()
+        assert "unserved" not in verdicts(report).values()
 
 
 @pytest.mark.timeout(60)
