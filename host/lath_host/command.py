@@ -70,6 +70,14 @@ def run(
             min=1, envvar="LATH_THREADS", help="Busy guests that compute at once; one per core by default."
         ),
     ] = None,
+    warm_memory_mib: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            envvar="LATH_WARM_MEMORY_MIB",
+            help="Memory limits of all waiting instances together; four times the machine's by default.",
+        ),
+    ] = None,
     presence_ttl_ms: Annotated[
         int, typer.Option(envvar="LATH_PRESENCE_TTL_MS", hidden=True, help="The same for all of a lattice.")
     ] = PRESENCE_TTL_MS,
@@ -93,6 +101,7 @@ def run(
             seed=seed,
             presence_ttl_ms=presence_ttl_ms,
             threads=threads,
+            warm_memory_mib=warm_memory_mib,
         )
         asyncio.run(_run(options))
     except (NotConnected, Unavailable) as e:

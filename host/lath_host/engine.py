@@ -23,6 +23,7 @@ from wasmtime import component as stock
 from lath.errors import InvalidArgument
 from lath.wit.types import World
 from lath_host import capi
+from lath_host.budget import WarmBudget
 from lath_host.compile_cache import CompileCache
 from lath_host.compose.around import bridge_around
 from lath_host.compose.names import BRIDGE_VERSION, bridged_name
@@ -99,6 +100,7 @@ class Engine:
         threads: How many busy guests may run at once, beside the loop; None: one per core.
         bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk. Results are the same.
         nice: How much less the priority of these threads, and of compiling, is than the loop's.
+        warm: What instances that wait for calls may have; None: `WarmBudget`'s defaults.
     """
 
     def __init__(
@@ -109,7 +111,9 @@ class Engine:
         threads: int | None = None,
         bridge: bool = True,
         nice: int = NICE,
+        warm: WarmBudget | None = None,
     ) -> None:
+        self.warm = warm or WarmBudget()
         self.epochs = Epochs(tick_ms)
         self.wasm = _wasm_engine(metered=False)
         self.epochs.add(capi.pointer_value(self.wasm.ptr()))

@@ -97,6 +97,7 @@ class Guest:
             time.
         host_calls: Imports that its call has called, by interface.
         served: Calls that it has finished, where instances are reused.
+        budget_bytes: Its part in the host's budget of warm instances, given back when it goes.
         rested_at: When it last went idle, in the loop's time; where idle instances are dropped.
     """
 
@@ -108,6 +109,7 @@ class Guest:
         self.cpu_ns = 0
         self.host_calls: dict[str, int] = {}
         self.served = 0
+        self.budget_bytes = 0
         self.rested_at = 0.0
         self._settings = settings
         self._epochs = settings.engine.epochs
@@ -143,6 +145,11 @@ class Guest:
         capi.check(capi.context_set_wasi(self.context, wasi))
         if settings.fuel_max is not None:
             capi.check(capi.context_set_fuel(self.context, _START_FUEL))
+
+    @property
+    def memory_bytes_max(self) -> int:
+        """Limit of each of its memories."""
+        return self._settings.memory_bytes_max
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -194,6 +201,9 @@ class Guest:
         capi.store_delete(self._store)
         self._settings.linkage.gone(self.context)
         self.pending = None
+        if self.budget_bytes:
+            self._settings.engine.warm.give_back(self.budget_bytes)
+            self.budget_bytes = 0
         if self._on_gone is not None:
             self._on_gone()
 

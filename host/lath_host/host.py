@@ -146,7 +146,9 @@ class Host:
 
         caller = Caller(bus, presence, self.id)
         self._parts.push_async_callback(caller.close)
-        engine = self._shared_engine or Engine(cache_dir=_cache_dir(options), threads=options.threads)
+        engine = self._shared_engine or Engine(
+            cache_dir=_cache_dir(options), threads=options.threads, warm=options.warm_budget
+        )
         if self._shared_engine is None:
             self._parts.push_async_callback(engine.close)
         repair = Repair(bus, link_view, configs)

@@ -9,6 +9,7 @@ from typing import Final
 
 from lath.bus import Credentials
 from lath.presence import PRESENCE_TTL_MS
+from lath_host.budget import WarmBudget
 from lath_host.events import HEARTBEAT_SECONDS
 
 DRAIN_MS: Final = 10_000
@@ -36,6 +37,8 @@ class HostOptions:
         presence_ttl_ms: How long presence holds without renewal, in whole seconds; the same for all hosts of
             a lattice. Tests make it short.
         threads: How many busy guests may compute at once, beside the loop; None: one per core.
+        warm_memory_mib: Sum of the memory limits of all instances that wait for calls, MiB; None: four times
+            the machine's memory.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -52,6 +55,12 @@ class HostOptions:
     replicas: int = 1
     presence_ttl_ms: int = PRESENCE_TTL_MS
     threads: int | None = None
+    warm_memory_mib: int | None = None
+
+    @property
+    def warm_budget(self) -> WarmBudget:
+        """For the engine."""
+        return WarmBudget(None if self.warm_memory_mib is None else self.warm_memory_mib << 20)
 
     @property
     def presence_timing(self) -> dict[str, int]:

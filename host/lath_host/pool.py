@@ -30,6 +30,7 @@ from lath_host.engine import CompiledComponent, Engine
 from lath_host.explain import MemoryExceeded
 from lath_host.exports import ExportPlan, Exports
 from lath_host.guest import Guest, GuestSettings
+from lath_host.idle import IdleGuests
 from lath_host.limits import Limits, PoolStats
 from lath_host.linkage import CallContext, ImportHandler, Linkage
 from lath_host.threads import Share
@@ -80,14 +81,14 @@ class InstancePool:
         self._settings: GuestSettings | None = None
         self._exports = Exports(compiled, name)
         self._share = Share(name, limits.cpu_weight)
-        self._idle: deque[Guest] = deque()
+        self._kept = IdleGuests(engine.warm, limits.idle_seconds)
+        self._idle = self._kept.guests
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timeouts: set[asyncio.Timeout] = set()
         self._permits = 0
         self._calls = 0
         self._failures = 0
         self._refill: asyncio.Task[None] | None = None
-        self._dropping: asyncio.TimerHandle | None = None
         self._draining = False
         self._stopping = False
         self._closed = False
@@ -110,8 +111,10 @@ class InstancePool:
         """Makes the first instance, so that what cannot run is told now. A call does this too.
 
         Raises:
-            InvalidArgument: wasmtime refuses the component; the message has its reason.
+            InvalidArgument: wasmtime refuses the component, or the host has too little memory for it; the
+                message has the reason.
         """
+        self._engine.warm.check(self.name, self.limits.memory_bytes_max)
         guest = Guest(await self._ready())
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_ms / 1000
         try:
@@ -122,7 +125,8 @@ class InstancePool:
         except BaseException:
             guest.discard()
             raise
-        self._rest(guest)
+        if not self._kept.keep(guest):
+            guest.discard()
         self._warm_up()
 
     def export(self, interface: str, function: str) -> Func:
@@ -202,27 +206,31 @@ class InstancePool:
         limits = self.limits
         guest.served += 1
         if limits.reuse and not self._draining and guest.served < (limits.calls_max or _UNBOUNDED):
-            if limits.idle_seconds is None:
+            if guest.budget_bytes and limits.idle_seconds is None:
                 self._idle.append(guest)
-            else:
-                self._rest(guest)
-            self._give_back()
-        else:
-            guest.discard(self._give_back)
+                self._give_back()
+                return result
+            if self._kept.keep(guest):
+                self._give_back()
+                return result
+        guest.discard(self._give_back)
         return result
 
     async def scale(self, limits: Limits) -> None:
         """Changes the limits. What bounds one instance holds for those made from here on.
 
         Raises:
-            InvalidArgument: `fuel_max` is set where it was not, or the reverse: start the component anew.
+            InvalidArgument: `fuel_max` is set where it was not, or the reverse: start the component anew. Or
+                the host has too little memory.
         """
+        self._engine.warm.check(self.name, limits.memory_bytes_max)
         if (limits.fuel_max is not None) != self._metered:
             raise InvalidArgument("fuel_max cannot be added or removed while a component runs: start it anew")
         self.limits = limits
         self._share.weight = limits.cpu_weight
         self._settings = None
-        self._discard_idle()
+        self._kept.clear()
+        self._kept.seconds_max = limits.idle_seconds
         self._grant()
         self._warm_up()
 
@@ -248,7 +256,7 @@ class InstancePool:
         if self._refill is not None:
             self._refill.cancel()
             await asyncio.wait([self._refill])
-        self._discard_idle()
+        self._kept.clear()
         await self._linkage.emptied()
         if self._closed:
             return
@@ -298,7 +306,11 @@ class InstancePool:
 
     def _take_idle(self) -> Guest:
         # the most recently used is the warmest; of fresh ones the oldest goes first
-        return self._idle.pop() if self.limits.reuse else self._idle.popleft()
+        if self.limits.reuse:
+            return self._idle.pop()
+        guest = self._idle.popleft()
+        self._kept.release(guest)
+        return guest
 
     def _account(self, guest: Guest, began: int, started: int, error: BaseException | None) -> None:
         """Counts what a call has used that came at `began` and got its instance at `started`."""
@@ -310,28 +322,6 @@ class InstancePool:
         self.usage.add(now - began, cpu_ns, fuel or 0, memory_limited, host_calls)
         if recording() or measuring():
             tell(self.name, CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
-
-    def _rest(self, guest: Guest) -> None:
-        """Has an instance wait for a call."""
-        self._idle.append(guest)
-        seconds = self.limits.idle_seconds
-        if seconds is not None:
-            loop = asyncio.get_running_loop()
-            guest.rested_at = loop.time()
-            if self._dropping is None:
-                self._dropping = loop.call_later(seconds, self._drop_rested)
-
-    def _drop_rested(self) -> None:
-        """Drops what has waited too long: the left end of the idle has waited longest."""
-        self._dropping = None
-        seconds = self.limits.idle_seconds
-        if seconds is None:
-            return
-        loop = asyncio.get_running_loop()
-        while self._idle and self._idle[0].rested_at + seconds <= loop.time():
-            self._idle.popleft().discard()
-        if self._idle:
-            self._dropping = loop.call_at(self._idle[0].rested_at + seconds, self._drop_rested)
 
     def _take_permit(self) -> None:
         self._permits += 1
@@ -353,16 +343,11 @@ class InstancePool:
                 self._take_permit()
                 waiter.set_result(None)
 
-    def _discard_idle(self) -> None:
-        if self._dropping is not None:
-            self._dropping.cancel()
-            self._dropping = None
-        while self._idle:
-            self._idle.popleft().discard()
-
     def _warm_up(self) -> None:
         """Has instances made ahead, when calls leave time for it."""
         if self._draining or self._refill is not None or len(self._idle) >= self._warm_target():
+            return
+        if not self._engine.warm.has_room(self.limits.memory_bytes_max):
             return
         self._refill = asyncio.get_running_loop().create_task(self._fill(), name=f"lath-warm-{self.name}")
         self._refill.add_done_callback(self._filled)
@@ -374,6 +359,9 @@ class InstancePool:
         while not self._draining and len(self._idle) < self._warm_target():
             settings = await self._ready()
             guest = Guest(settings)
+            if not self._kept.reserve(guest):
+                guest.discard()
+                return
             try:
                 async with asyncio.timeout(self.limits.timeout_ms / 1000):
                     await guest.instantiate()
@@ -383,9 +371,7 @@ class InstancePool:
             except BaseException:
                 guest.discard()
                 raise
-            if settings is self._settings:
-                self._idle.append(guest)
-            else:
+            if settings is not self._settings or not self._kept.keep(guest):
                 guest.discard()
             await asyncio.sleep(0)
 
