@@ -100,12 +100,13 @@ class WholeLattice:
 
     async def program(self, script: str, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
         """Runs a script of tests/support, or a module (`-m` first); killed at the end."""
+        paths = [str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])]
         command = (script, *arguments) if script == "-m" else (str(SUPPORT / script), *arguments)
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(SUPPORT), **(env or {})},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
         )  # fmt: skip
         self._parts.push_async_callback(_kill, process)
         return process
