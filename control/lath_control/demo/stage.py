@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sysconfig
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -50,7 +51,9 @@ def find_examples(given: Path | None) -> Path:
     Raises:
         NotFound: It is not there: lath was installed without its source.
     """
-    folder = given or Path(__file__).resolve().parents[3] / "examples"
+    in_source = Path(__file__).resolve().parents[3] / "examples"
+    installed = Path(sysconfig.get_path("data")) / "share/lath/examples"
+    folder = given or (in_source if in_source.is_dir() else installed)
     if not (folder / GREETER / "app.py").is_file():
         raise NotFound(f"there are no examples in {folder}: name lath's folder examples with --examples")
     return folder
