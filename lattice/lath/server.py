@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ that retries while the server is down could take the server's port, or even conn
 _PORT_ATTEMPTS_MAX: Final = 30
 _READY_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 5.0
+_MONITOR_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.01
 
 _READY: Final = "Server is ready"
@@ -185,16 +187,14 @@ class Server:
 
     async def monitor(self, path: str) -> dict[str, Any]:
         """Reads a monitoring endpoint, such as `/varz`."""
-        reader, writer = await asyncio.open_connection(self.host, self.monitor_port)
-        try:
-            writer.write(f"GET {path} HTTP/1.0\r\nHost: {self.host}\r\n\r\n".encode())
-            data = await reader.read()
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-        body: dict[str, Any] = json.loads(data.partition(b"\r\n\r\n")[2])
-        return body
+
+        def read() -> bytes:
+            with urllib.request.urlopen(self.monitor_url + path, timeout=_MONITOR_TIMEOUT_S) as response:
+                body: bytes = response.read()
+                return body
+
+        found: dict[str, Any] = json.loads(await asyncio.to_thread(read))
+        return found
 
     async def connz(self) -> dict[str, Any]:
         """The server's connections, with their subscriptions."""
