@@ -19,6 +19,7 @@ from lath import subjects
 from lath.bus import BucketStore, Bus, Credentials, jetstream
 from lath.bus.permissions import client_permissions, host_permissions, provider_permissions, user
 from lath.errors import LinkNotFound, PermissionDenied
+from lath.model import LinkSelector
 from lath.names import InterfaceName
 from lath.rpc import Caller
 from lath.server import Server
@@ -203,22 +204,40 @@ async def _healthy(lattice: WholeLattice) -> bool:
 async def test_it_aims_no_consumer_at_anothers_handler(
     guarded: WholeLattice, intruder: Bus, admin: Bus
 ) -> None:
-    """The consumer may be made: its filter is the provider's own. What it delivers is not served."""
+    """The consumers may be made: their filter is the provider's own. What they deliver is not served.
+
+    They deliver empty messages: a request that the handlers would take, were it somebody's.
+    """
     (other,) = guarded.client.presence.instances("other")
+    (host,) = guarded.hosts
     purge = subjects.link_verb(LATTICE, "purge", "other", other.instance_id)
-    subject, body = consumer("*.words.>", purge, "aimed")
-    reply = await intruder.request(subject, json.dumps(body).encode(), timeout_ms=10_000)
-    assert b'"error"' not in reply.data
+    before = await _uptime_ms(guarded, other.instance_id)
+    for name, handler in (("aimed-1", purge), ("aimed-2", subjects.ctl(LATTICE, "host", "stop", host.id))):
+        subject, body = consumer("*.words.>", handler, name)
+        body["config"]["headers_only"] = True
+        reply = await intruder.request(subject, json.dumps(body).encode(), timeout_ms=10_000)
+        assert b'"error"' not in reply.data
 
-    async def delivered() -> bool:
-        told = await admin.request(f"{API}CONSUMER.INFO.{LINKS}.aimed", timeout_ms=10_000)
-        return bool(json.loads(told.data)["num_pending"] == 0)
+        async def delivered(name: str = name) -> bool:
+            told = await admin.request(f"{API}CONSUMER.INFO.{LINKS}.{name}", timeout_ms=10_000)
+            info = json.loads(told.data)
+            return info["num_pending"] == 0 and info["delivered"]["consumer_seq"] > 0
 
-    await eventually(delivered)
-    assert set((await guarded.verdicts()).values()) == {"live"}
+        await eventually(delivered)
+    assert await guarded.call("front2", FRONT, "x") == "other:x"  # the host is not stopping
+    assert await _uptime_ms(guarded, other.instance_id) >= before  # and the link was not opened again
     await only_the_admin(intruder, admin, purge, b'{"hold": true}')
     await eventually(lambda: _is(guarded, "front2 default", "purged"))
     assert (await guarded.client.links.pull()).complete
+
+
+async def _uptime_ms(lattice: WholeLattice, instance: str) -> int:
+    """How long an instance of `other` has its link open."""
+    report = await lattice.client.links.ping(LinkSelector(target="other"))
+    (link,) = report.links
+    (found,) = [view.uptime_ms for view in link.participants if view.instance_id == instance]
+    assert found is not None
+    return found
 
 
 async def test_it_hears_no_reply_of_anothers(guarded: WholeLattice, intruder: Bus, admin: Bus) -> None:

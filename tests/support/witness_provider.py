@@ -9,10 +9,13 @@ from words_provider import Words
 
 from lath.provider import Call, Link, operation
 
+SLOW_S = 0.2
+
 
 class Witness(Words):
     """Like `Words`; told `seen?` it says how often it was called with anything else, told `trace?` its trace.
 
+    What begins with `slowly` takes a moment.
     Config `hang` keeps the link from ever opening.
     """
 
@@ -34,6 +37,8 @@ class Witness(Words):
                 sdk = "opentelemetry.sdk.trace" in sys.modules
                 told = (trace.traceparent, trace.tracestate) if trace else ("", "")
                 return f"{told[0]} {told[1]} {call.source_id} {call.link.name} {'sdk' if sdk else 'no-sdk'}"
+        if text.startswith("slowly"):
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=SLOW_S)
         self.calls += 1
         return call.held + text
 
