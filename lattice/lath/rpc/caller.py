@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +39,7 @@ from lath.rpc.holders import Holders
 from lath.rpc.pending import Pending
 from lath.rpc.routes import Route, RouteCache
 from lath.rpc.sink import may_answer, sink
-from lath.subjects import HEADER_BULK, HEADER_CALL, HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath.subjects import HEADER_ASK, HEADER_BULK, HEADER_CALL, HEADER_TRACEPARENT, HEADER_TRACESTATE
 
 if TYPE_CHECKING:
     from lath.bus import Bus
@@ -50,6 +51,8 @@ _STATUS: Final = "Status"
 _NO_RESPONDERS: Final = "503"
 _CANCEL_MS: Final = 5_000
 """The time-out that a cancel message carries; nobody waits for it."""
+_TELLING_MAX: Final = 1000
+"""Answers being written at once to callees who ask whether anybody waits."""
 
 
 class _Gone(Unavailable):
@@ -82,6 +85,7 @@ class Caller:
         self._removers = [bus.on_disconnect(self._disconnected), bus.on_denied(self._denied)]
         if presence is not None:
             self._removers.append(presence.on_change(self._holders.presence_changed))
+        self._telling: set[asyncio.Task[None]] = set()
         self._subscribing = asyncio.Lock()
         self._subscribed = False
         self._subscription: Subscription | None = None
@@ -279,8 +283,21 @@ class Caller:
     def _on_reply(self, msg: Msg) -> None:
         """Called in the read loop of a connection: it must not raise."""
         pending = self._pending.get(msg.subject.rpartition(".")[2])
-        if pending is not None and not pending.future.done():
+        if msg.headers and HEADER_ASK in msg.headers:
+            if pending is None or pending.future.done():
+                self._say_that_nobody_waits(msg.reply)
+        elif pending is not None and not pending.future.done():
             pending.future.set_result(msg)
+
+    def _say_that_nobody_waits(self, reply: str) -> None:
+        if may_answer(reply) and len(self._telling) < _TELLING_MAX:
+            task = self._loop.create_task(self._tell(reply))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, reply: str) -> None:
+        with suppress(nats_errors.Error):  # it will ask again
+            await self._bus.nc.publish(reply, b"")
 
     async def _result(
         self, pending: Pending, msg: Msg, client: Client, deadline: float, linked: bool
@@ -365,6 +382,8 @@ class Caller:
         for remove in self._removers:
             remove()
         await self._holders.close()
+        for task in list(self._telling):
+            task.cancel()
         for pending in list(self._pending.values()):
             pending.fail(ConnectionLost("the caller was closed while the answer was awaited"))
         self._wheel.close()

@@ -26,6 +26,7 @@ from lath.errors import (
     Unavailable,
 )
 from lath.names import check_name, check_target
+from lath.rpc.absent import AbsentCallers
 from lath.rpc.bulk import (
     INLINE_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
@@ -40,6 +41,7 @@ from lath.rpc.failure import body_of, headers_of
 from lath.rpc.header import CallHeader
 from lath.rpc.micro import Micro, Service
 from lath.rpc.routes import SubjectCache
+from lath.rpc.running import Running
 from lath.rpc.sink import may_answer, sink
 from lath.rpc.stats import CallStats
 from lath.subjects import (
@@ -62,29 +64,6 @@ REFUSING_MAX: Final = 10_000
 """Refusals being written at once. Past that a flood is not even answered; its callers run into time-outs."""
 LINGER_MS: Final = 2_000
 """How long `draining` is answered after presence was withdrawn: well above what the news takes to travel."""
-
-
-class _Running:
-    """One call while it runs."""
-
-    __slots__ = ("deadline", "header", "key", "msg", "reason", "started", "subject", "task")
-
-    def __init__(self, msg: Msg, subject: CallSubject, header: CallHeader, deadline: float) -> None:
-        self.msg = msg
-        self.subject = subject
-        self.header = header
-        self.deadline = deadline
-        self.key = (subject.source, header.call_id)
-        self.reason: LathError | None = None
-        self.started = False
-        self.task: asyncio.Task[None] | None = None
-
-    def stop(self, reason: LathError) -> None:
-        """Cancels the call; its caller is told why."""
-        if self.reason is None and self.task is not None and not self.task.done():
-            self.reason = reason
-            if self.started:  # a task that is cancelled before its first step never gets to answer
-                self.task.cancel()
 
 
 class CallServer:
@@ -116,10 +95,11 @@ class CallServer:
         self._handler = handler
         self._inflight_max = inflight_max
         self._loop = asyncio.get_running_loop()
-        self._running: dict[tuple[str, str], _Running] = {}
+        self._running: dict[tuple[str, str], Running] = {}
+        self._absent = AbsentCallers(bus, self._running)
         self._refusing: set[asyncio.Task[None]] = set()
         self._subjects = SubjectCache()
-        self._wheel: DeadlineWheel[_Running] = DeadlineWheel(_expire)
+        self._wheel: DeadlineWheel[Running] = DeadlineWheel(_expire)
         self._queue: Subscription | None = None
         self._own: Subscription | None = None
         self._metadata = dict(metadata or {})
@@ -210,11 +190,12 @@ class CallServer:
         header = CallHeader.parse(text)
         if len(self._running) >= self._inflight_max:
             raise Overloaded(f"instance {self.instance_id} of {self.target} runs {self._inflight_max} calls")
-        call = _Running(msg, subject, header, self._loop.time() + header.ms_left / 1000)
+        call = Running(msg, subject, header, self._loop.time() + header.ms_left / 1000)
         if call.key in self._running:
             raise InvalidArgument(f"call id {header.call_id} is in use")
         self._running[call.key] = call
         call.task = self._loop.create_task(self._serve(call))
+        self._absent.watch()
 
     def _on_cancel(self, msg: Msg) -> None:
         header = CallHeader.parse(msg.headers.get(HEADER_CALL, "") if msg.headers else "")
@@ -239,7 +220,7 @@ class CallServer:
 
     # --- one call ------------------------------------------------------------------------------------------
 
-    async def _serve(self, call: _Running) -> None:
+    async def _serve(self, call: Running) -> None:
         watched = self._wheel.add(call, call.deadline)
         began_ns = time.perf_counter_ns()
         kind = "ok"
@@ -282,7 +263,7 @@ class CallServer:
     def _tasks(self) -> set[asyncio.Task[None]]:
         return {call.task for call in self._running.values() if call.task is not None}
 
-    async def _traced(self, running: _Running, call: IncomingCall) -> bytes:
+    async def _traced(self, running: Running, call: IncomingCall) -> bytes:
         s = call.subject
         interface = _interface(s)
         attributes: dict[str, AttributeValue] = {
@@ -389,10 +370,11 @@ class CallServer:
         tasks = self._tasks() | self._refusing
         if tasks:
             await asyncio.wait(tasks, timeout=STALL_S)
+        await self._absent.close()
         self._wheel.close()
 
 
-def _expire(call: _Running) -> None:
+def _expire(call: Running) -> None:
     call.stop(DeadlineExceeded(f"{call.subject.function} did not end within {call.header.ms_left} ms"))
 
 
