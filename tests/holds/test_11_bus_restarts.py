@@ -104,7 +104,7 @@ async def _told_by_both(lattice: WholeLattice) -> bool:
 async def test_what_is_called_while_disconnected_fails_at_once_and_never_runs_later(
     one_host: WholeLattice,
 ) -> None:
-    """Counted at the callee, a provider process: by calls of a client, and of a guest that waits for them."""
+    """Counted at the callee, a provider process at the end of a chain over a host process."""
     lattice, client = one_host, one_host.client
     await lattice.component("front", guests.relay())
     await lattice.provider_alone("words")
