@@ -21,10 +21,12 @@ from lath_host.deployment import Deployment
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.identity import lath_version
 from lath_host.imports import GuestCall, Imports
+from lath_host.limits import Limits
 from lath_host.local import LocalCall, LocalTargets, observed
 from lath_host.offered import Offered
 from lath_host.pool import InstancePool
 from lath_host.routes import Routes
+from lath_host.service_run import ServiceRun, service_interface
 from lath_host.usage import Usage, tell_bytes
 from lath_host.wasi import native_interface
 
@@ -67,14 +69,13 @@ class Component:
         self._draining = False
         self._limits = deployment.pool_limits()
         self._usage = Usage()
-        self._pool = InstancePool(
-            parts.engine,
-            compiled,
-            self._limits,
-            Imports(deployment.id, parts.routes, parts.targets, parts.caller, self._config, self._usage),
-            name=deployment.id,
-            log=self._guest_says,
-            usage=self._usage,
+        self._imports = Imports(
+            deployment.id, parts.routes, parts.targets, parts.caller, self._config, self._usage
+        )
+        self._pool = self._make_pool(self._limits)
+        service = service_interface(compiled.world)
+        self._service = (
+            ServiceRun(deployment.id, service, self._limits, self._make_pool) if service is not None else None
         )
         self._server = CallServer(
             parts.bus,
@@ -89,6 +90,17 @@ class Component:
     def id(self) -> str:
         return self.deployment.id
 
+    def _make_pool(self, limits: Limits) -> InstancePool:
+        return InstancePool(
+            self._parts.engine,
+            self.compiled,
+            limits,
+            self._imports,
+            name=self.id,
+            log=self._guest_says,
+            usage=self._usage,
+        )
+
     # --- life ------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -100,6 +112,8 @@ class Component:
         await self._pool.start()
         await self._server.start()
         await self._presence.start()
+        if self._service is not None:
+            self._service.start()
         self._parts.targets.add(self.id, self)
 
     async def rescale(self, deployment: Deployment) -> None:
@@ -110,6 +124,8 @@ class Component:
         """
         limits = deployment.pool_limits()
         await self._pool.scale(limits)
+        if self._service is not None:
+            await self._service.rescale(limits)
         self.deployment = deployment
         self._limits = limits
 
@@ -133,6 +149,8 @@ class Component:
         self._draining = True
         self._parts.targets.remove(self.id, self)
         await self.withdraw()
+        if self._service is not None:
+            await self._service.close()
         try:
             async with asyncio.timeout(grace_ms / 1000):
                 await self.leave_bus()
@@ -150,6 +168,8 @@ class Component:
         self._parts.targets.remove(self.id, self)
         await self._presence.close()
         await self._server.close()
+        if self._service is not None:
+            await self._service.close()
         await self._pool.close()
 
     # --- calls -----------------------------------------------------------------------------------------
@@ -238,6 +258,7 @@ class Component:
             imports=self._linked_imports(),
             digest=self.compiled.digest,
             stats={**asdict(self._pool.stats), **self._usage.totals()},
+            service=self._service.describe() if self._service is not None else None,
         )
 
     def _linked_imports(self) -> tuple[str, ...]:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lath import subjects
 from lath.codec import params_packer, unpack_for_type
 from lath.errors import DeadlineExceeded, Internal, LinkNotFound
 from lath.model import Link
 from lath.names import InterfaceName, check_function, check_name
-from lath.rpc import Caller
+from lath.rpc import TIMEOUT_MS_DEFAULT, Caller
 from lath_host import guest_config
 from lath_host.linkage import CallContext, Import
 from lath_host.local import LocalCall, LocalTarget, LocalTargets, call_locally
 from lath_host.routes import Routes
 from lath_host.usage import Usage
+
+ENDLESS: Final = float("inf")
+"""The deadline of what runs for as long as it is deployed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class GuestCall(CallContext):
     """What travels with a guest's call, to every import that it makes.
 
     Attributes:
-        deadline: When it must be done, in the loop's time (seconds).
+        deadline: When it must be done, in the loop's time (seconds). `ENDLESS`: never, and each of its
+            imports has the default time-out.
         app_version: Of the app that the request belongs to; empty outside an app.
     """
 
@@ -98,6 +102,9 @@ class Imports:
                 return guest_config.answer(self._config, route.function, params)
             raise
         # The engine awaits this in the task of the guest's call, so the trace is the current one already.
+        if context.deadline == ENDLESS:
+            now = asyncio.get_running_loop().time()
+            context = GuestCall(now + TIMEOUT_MS_DEFAULT / 1000, context.app_version)
         local = self._targets.find(link.target)
         if local is not None:
             return await self._call_here(local, link, route, context, params)

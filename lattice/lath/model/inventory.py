@@ -44,6 +44,23 @@ class ComponentLimits(Ctl):
     cpu_weight: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
+ServiceStatus = Literal["starting", "running", "backoff", "stopped"]
+
+
+class ServiceDescription(Ctl):
+    """A component that runs by itself, since it exports `wasi:cli/run`.
+
+    Attributes:
+        status: `backoff` while it waits to be started again.
+        restarts: How often it was started again.
+        last_error: How its last run ended.
+    """
+
+    status: ServiceStatus
+    restarts: int = 0
+    last_error: str | None = None
+
+
 class ComponentDescription(Ctl):
     """A component on a host.
 
@@ -56,6 +73,7 @@ class ComponentDescription(Ctl):
         stats: lath's: calls, failures, running, queued, idle instances; and what its calls have used:
             wall_ms, cpu_ms, fuel, memory_limit_hits, instances, bytes_in, bytes_out, host_calls, and the
             last by interface as `host_calls.{interface}`.
+        service: lath's: how it fares as a service; absent where it is none.
     """
 
     id: str
@@ -70,6 +88,7 @@ class ComponentDescription(Ctl):
     imports: tuple[str, ...] | None = None
     digest: str | None = None
     stats: dict[str, int] | None = None
+    service: ServiceDescription | None = None
 
 
 ProviderStatus = Literal["starting", "running", "backoff", "stopping", "failed"]
