@@ -47,6 +47,25 @@ async def test_a_call_takes_and_gives_python_values(client: Client) -> None:
     assert await client.call("textstats", "demo:text/stats@0.1.0#reverse", "añb€😀") == "😀€bña"
 
 
+async def test_a_call_after_an_update_goes_by_the_new_types(client: Client, tmp_path: Path) -> None:
+    await place(client)
+    assert await client.call("textstats", "demo:text/stats.shout", "ada") == "ADA"
+    renamed = tmp_path / "renamed.wat"
+    text = await asyncio.to_thread(TEXTSTATS.read_text)
+    await asyncio.to_thread(renamed.write_text, text.replace('"shout"', '"yell"'))
+    await client.components.update("textstats", str(renamed))
+
+    async def updated() -> bool:
+        try:
+            return bool(await client.call("textstats", "demo:text/stats.yell", "ada") == "ADA")
+        except NotFound:
+            return False
+
+    await eventually(updated)
+    with pytest.raises(NotFound, match="it has: count, reverse, yell"):
+        await client.call("textstats", "demo:text/stats.shout", "ada")
+
+
 async def test_calls_go_wrong_with_their_own_error(client: Client) -> None:
     await place(client)
     with pytest.raises(NotFound, match="no host runs component nobody"):

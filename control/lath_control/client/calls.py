@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CALL_MS: Final = 10_000
 """The default time-out of a call, as everywhere in lath."""
+FUNCTIONS_KEPT_MAX: Final = 1_000
+"""Functions whose types are kept between calls: more than any program calls by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,18 @@ class CalledFunction:
     interface: InterfaceName
     function: str
     func: Func
+    codec: FuncCodec
 
 
 class Calls:
-    """`client.call` and `client.call_json` use this; `find` tells the types."""
+    """`client.call` and `client.call_json` use this; `find` tells the types.
+
+    Types are asked for once, and again when the target's instances are others: an update makes new ones.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._kept: dict[tuple[str, str, str], tuple[frozenset[str], CalledFunction]] = {}
 
     async def find(self, target: str, interface: InterfaceName, function: str) -> CalledFunction:
         """The types of a function that `target` exports.
@@ -47,12 +54,23 @@ class Calls:
                 what there is.
         """
         check_target(target, "target")
+        key = (target, str(interface), function)
+        instances = frozenset(each.instance_id for each in self._client.presence.instances(target))
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] == instances:
+            return kept[1]
+        called = await self._ask(target, interface, function)
+        if len(self._kept) < FUNCTIONS_KEPT_MAX or key in self._kept:
+            self._kept[key] = (instances, called)
+        return called
+
+    async def _ask(self, target: str, interface: InterfaceName, function: str) -> CalledFunction:
         found = await self._interface(target, interface)
         func = found.functions.get(function)
         if func is None:
             known = ", ".join(sorted(found.functions))
             raise NotFound(f"{found.name} of {target} has no function {shown(function)}; it has: {known}")
-        return CalledFunction(InterfaceName.parse(found.name), function, func)
+        return CalledFunction(InterfaceName.parse(found.name), function, func, FuncCodec(func))
 
     async def _interface(self, target: str, asked: InterfaceName) -> Interface:
         provider = next((p for p in self._client.presence.instances(target) if p.kind == "provider"), None)
@@ -71,9 +89,8 @@ class Calls:
         timeout_ms: int,
     ) -> Any:
         found = await self.find(target, interface, function)
-        codec = FuncCodec(found.func)
-        answer = await self._send(target, found, codec.encode_params(args), timeout_ms)
-        return codec.decode_result(answer)
+        answer = await self._send(target, found, found.codec.encode_params(args), timeout_ms)
+        return found.codec.decode_result(answer)
 
     async def call_json(
         self,
