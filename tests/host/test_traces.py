@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ async def test_the_spans_of_all_processes_make_one_tree(
         for host in (first, second):
             host.signal(signal.SIGTERM)
         assert [await first.exited(), await second.exited()] == [0, 0]
-    trace = (await eventually(lambda: read_traces(tmp_path)))[TRACE_ID]
+    trace = (await eventually(lambda: asyncio.to_thread(read_traces, tmp_path)))[TRACE_ID]
     (root,) = trace.roots
     found = [(node.name, node.kind) for node in trace.spans()]
     assert found == [
