@@ -146,6 +146,28 @@ resource_host_to_any: Final = _holding(
     "wasmtime_component_resource_host_to_any", c_void_p, c_void_p, c_void_p, c_void_p
 )
 
+
+def _pooling(name: str, number: Any) -> Callable[..., Any]:
+    return _holding(f"wasmtime_pooling_allocation_config_{name}_set", None, c_void_p, number)
+
+
+# The pooling allocator.
+pooling_new: Final = _holding("wasmtime_pooling_allocation_config_new", c_void_p)
+pooling_delete: Final = _holding("wasmtime_pooling_allocation_config_delete", None, c_void_p)
+pooling_strategy_set: Final = _holding("wasmtime_pooling_allocation_strategy_set", None, c_void_p, c_void_p)
+pooling_total_component_instances: Final = _pooling("total_component_instances", c_uint32)
+pooling_total_core_instances: Final = _pooling("total_core_instances", c_uint32)
+pooling_total_memories: Final = _pooling("total_memories", c_uint32)
+pooling_total_tables: Final = _pooling("total_tables", c_uint32)
+pooling_total_stacks: Final = _pooling("total_stacks", c_uint32)
+pooling_max_memories_per_module: Final = _pooling("max_memories_per_module", c_uint32)
+pooling_max_tables_per_module: Final = _pooling("max_tables_per_module", c_uint32)
+pooling_table_elements: Final = _pooling("table_elements", c_size_t)
+pooling_max_core_instance_size: Final = _pooling("max_core_instance_size", c_size_t)
+pooling_max_component_instance_size: Final = _pooling("max_component_instance_size", c_size_t)
+pooling_linear_memory_keep_resident: Final = _pooling("linear_memory_keep_resident", c_size_t)
+pooling_table_keep_resident: Final = _pooling("table_keep_resident", c_size_t)
+
 # Errors.
 error_new: Final = _holding("wasmtime_error_new", c_void_p, c_char_p)
 error_delete: Final = _holding("wasmtime_error_delete", None, c_void_p)

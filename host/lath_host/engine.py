@@ -23,6 +23,7 @@ from wasmtime import component as stock
 from lath.errors import InvalidArgument
 from lath.wit.types import World
 from lath_host import capi
+from lath_host.allocation import INSTANCES_MAX, has_address_space, use_slots
 from lath_host.budget import WarmBudget
 from lath_host.compile_cache import CompileCache
 from lath_host.compose.around import bridge_around
@@ -101,6 +102,11 @@ class Engine:
         bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk. Results are the same.
         nice: How much less the priority of these threads, and of compiling, is than the loop's.
         warm: What instances that wait for calls may have; None: `WarmBudget`'s defaults.
+        instances_max: Instances that there may be at once of components without fuel, in slots that are kept
+            ready; None, or where a sandbox forbids the address space: unbounded, and made from nothing.
+
+    Attributes:
+        slots: How many slots there are; None: instances are made from nothing.
     """
 
     def __init__(
@@ -112,10 +118,13 @@ class Engine:
         bridge: bool = True,
         nice: int = NICE,
         warm: WarmBudget | None = None,
+        instances_max: int | None = INSTANCES_MAX,
     ) -> None:
         self.warm = warm or WarmBudget()
         self.epochs = Epochs(tick_ms)
-        self.wasm = _wasm_engine(metered=False)
+        slots = instances_max if instances_max and has_address_space(instances_max) else None
+        self.slots = slots
+        self.wasm = _wasm_engine(metered=False, slots=slots)
         self.epochs.add(capi.pointer_value(self.wasm.ptr()))
         self._metered: WasmEngine | None = None
         self.threads = FairThreads(threads or cores(), nice=nice)
@@ -127,6 +136,7 @@ class Engine:
         self._cache = CompileCache(cache_dir) if cache_dir else None
         self._around = bridge_around if bridge else None
         self._settings = f"{_SETTINGS_VERSION}" + (f"-bridge{BRIDGE_VERSION}" if bridge else "")
+        self._plain = "slots" if slots else "plain"
         self._closed = False
 
     async def __aenter__(self) -> Engine:
@@ -139,7 +149,7 @@ class Engine:
     def metered(self) -> WasmEngine:
         """The engine that counts fuel, which slows guests down: made when first asked for."""
         if self._metered is None:
-            self._metered = _wasm_engine(metered=True)
+            self._metered = _wasm_engine(metered=True, slots=None)
             self.epochs.add(capi.pointer_value(self._metered.ptr()))
         return self._metered
 
@@ -175,7 +185,9 @@ class Engine:
 
     def _compile(self, source: bytes) -> CompiledComponent:
         digest = hashlib.sha256(source).hexdigest()
-        return CompiledComponent(self, source, digest, self._component(self.wasm, source, digest, "plain"))
+        return CompiledComponent(
+            self, source, digest, self._component(self.wasm, source, digest, self._plain)
+        )
 
     def _component(self, engine: WasmEngine, source: bytes, digest: str, settings: str) -> stock.Component:
         def compile_() -> stock.Component:
@@ -205,8 +217,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _wasm_engine(*, metered: bool) -> WasmEngine:
+def _wasm_engine(*, metered: bool, slots: int | None) -> WasmEngine:
     config = Config()
+    if slots is not None:
+        use_slots(config, slots)
     config.epoch_interruption = True
     config.consume_fuel = metered
     pointer: Any = config.ptr()

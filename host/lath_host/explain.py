@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from lath.errors import LathError, LimitExceeded, Trap
+from lath.errors import LathError, LimitExceeded, Overloaded, Trap
 from lath_host.capi import WasmtimeFailure
 
 _OUT_OF_MEMORY: Final = ("memory allocation of", "MemoryError", "out of memory")
@@ -34,6 +34,8 @@ def explain(
     text = failure.message
     if "all fuel consumed" in text:
         return LimitExceeded(f"the guest used up its fuel (fuel_max {fuel_max})")
+    if "maximum concurrent" in text:
+        return Overloaded(f"this host has no room for another instance: {first_line(_reason(text))}")
     says_so = any(sign in line for line in complaints for sign in _OUT_OF_MEMORY)
     if "exceeds memory limits" in text or says_so:
         return MemoryExceeded(

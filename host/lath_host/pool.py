@@ -213,7 +213,8 @@ class InstancePool:
             if self._kept.keep(guest):
                 self._give_back()
                 return result
-        guest.discard(self._give_back)
+        # the caller gets its result first: throwing a store away may take as long as the call did
+        asyncio.get_running_loop().call_soon(guest.discard, self._give_back)
         return result
 
     async def scale(self, limits: Limits) -> None:
