@@ -35,7 +35,7 @@ class IdleGuests:
         if not guest.budget_bytes and not self.reserve(guest):
             return False
         self.guests.append(guest)
-        if self.seconds_max is not None:
+        if self.seconds_max is not None:  # most components keep them for ever
             loop = asyncio.get_running_loop()
             guest.rested_at = loop.time()
             if self._dropping is None:

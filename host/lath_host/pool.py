@@ -23,7 +23,8 @@ from lath.errors import (
     LathError,
     Overloaded,
 )  # fmt: skip
-from lath.telemetry import measuring, recording
+from lath.telemetry.metrics import instruments
+from lath.telemetry.spans import recorder
 from lath.wit.types import Func
 from lath_host import capi
 from lath_host.engine import CompiledComponent, Engine
@@ -70,6 +71,7 @@ class InstancePool:
     ) -> None:
         self.name = name
         self.limits = limits
+        self._calls_max = _calls_max(limits)
         self.usage = usage or Usage()
         self._engine = engine
         self._compiled = compiled
@@ -199,15 +201,14 @@ class InstancePool:
             self._account(guest, began, started, error)
             guest.discard(self._give_back)
             raise
-        if slow or guest.host_calls or recording() or measuring():
+        if slow or guest.host_calls or recorder.tracer or instruments.calls:
             self._account(guest, began, started, None)
         else:
             self.usage.quick_ns += perf_counter_ns() - began
-        limits = self.limits
         guest.served += 1
-        if limits.reuse and not self._draining and guest.served < (limits.calls_max or _UNBOUNDED):
-            if guest.budget_bytes and limits.idle_seconds is None:
-                self._idle.append(guest)
+        if guest.served < self._calls_max and not self._draining:
+            if guest.budget_bytes and self._kept.seconds_max is None:
+                self._idle.append(guest)  # what `keep` would do, without the call
                 self._give_back()
                 return result
             if self._kept.keep(guest):
@@ -228,6 +229,7 @@ class InstancePool:
         if (limits.fuel_max is not None) != self._metered:
             raise InvalidArgument("fuel_max cannot be added or removed while a component runs: start it anew")
         self.limits = limits
+        self._calls_max = _calls_max(limits)
         self._share.weight = limits.cpu_weight
         self._settings = None
         self._kept.clear()
@@ -321,7 +323,7 @@ class InstancePool:
         fuel = guest.fuel_used() if self._metered else None
         memory_limited = isinstance(error, MemoryExceeded)
         self.usage.add(now - began, cpu_ns, fuel or 0, memory_limited, host_calls)
-        if recording() or measuring():
+        if recorder.tracer or instruments.calls:
             tell(self.name, CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
 
     def _take_permit(self) -> None:
@@ -414,6 +416,11 @@ class InstancePool:
     async def _prepare(self, interface: str, function: str) -> ExportPlan:
         self._exports.find(interface, function)  # refused before anything is compiled for it
         return self._exports.prepare((await self._ready()).component, interface, function)
+
+
+def _calls_max(limits: Limits) -> int:
+    """How many calls one instance serves; a count that it reaches is its last."""
+    return (limits.calls_max or _UNBOUNDED) if limits.reuse else 1
 
 
 async def _wait(waiter: asyncio.Future[None]) -> None:
