@@ -15,8 +15,8 @@ EXCEPT = [
     "lath_control.local.processes",
     "lath_control.local.state",
 ]
-"""Tools of tests; and the small files and /proc entries that a command of `lath` reads before it does anything:
-nothing else runs on its loop by then."""
+"""Tools of tests; and the small files and /proc entries that a command of `lath` reads before it does
+anything: nothing else runs on its loop by then."""
 
 
 @pytest.fixture(autouse=True)
