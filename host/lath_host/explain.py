@@ -7,6 +7,7 @@ from typing import Final
 
 from lath.errors import LathError, LimitExceeded, Overloaded, Trap
 from lath_host.capi import WasmtimeFailure
+from lath_host.compose.adapters import NO_ROOM
 
 _OUT_OF_MEMORY: Final = ("memory allocation of", "MemoryError", "out of memory")
 """What Rust, Python and others print when memory is denied them. wasmtime tells nobody that it denied
@@ -37,7 +38,7 @@ def explain(
     if "maximum concurrent" in text:
         return Overloaded(f"this host has no room for another instance: {first_line(_reason(text))}")
     says_so = any(sign in line for line in complaints for sign in _OUT_OF_MEMORY)
-    if "exceeds memory limits" in text or says_so:
+    if "exceeds memory limits" in text or NO_ROOM in text or says_so:
         return MemoryExceeded(
             f"the guest needs more memory than it may have (memory_bytes_max {memory_bytes_max})"
         )

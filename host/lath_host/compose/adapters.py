@@ -18,10 +18,14 @@ from lath_host.compose.abi import CoreFunc, CoreType
 MEMORY_PAGES_MAX = 1 << 14
 """1 GiB: a length has to stay below 2^31, where it would be read as one of UTF-16."""
 
+NO_ROOM = "lath-bytes-no-room"
+"""The function, shown in the backtrace, that traps when the memory may not grow."""
+
 _MEMORY = f"""
 (module
   (memory (export "memory") 1 {MEMORY_PAGES_MAX})
   (global $top (mut i32) (i32.const 8))
+  (func ${NO_ROOM} unreachable)
   (func (export "reset") (global.set $top (i32.const 8)))
   (func (export "realloc")
     (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
@@ -36,7 +40,7 @@ _MEMORY = f"""
     (if (i64.gt_u (local.get $end) (local.get $room)) (then
       (if (i32.eq (i32.const -1) (memory.grow (i32.wrap_i64 (i64.shr_u
             (i64.add (i64.sub (local.get $end) (local.get $room)) (i64.const 65535)) (i64.const 16)))))
-        (then (unreachable)))))
+        (then (call ${NO_ROOM})))))
     (global.set $top (i32.wrap_i64 (local.get $end)))
     (if (i32.and (i32.ne (local.get $old) (i32.const 0)) (i32.ne (local.get $old) (local.get $at)))
       (then (memory.copy (local.get $at) (local.get $old) (local.get $old-size))))

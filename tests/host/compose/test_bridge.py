@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from engine_guests import no_imports
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType
+from python_guest import build_python_guest, cache_directory
 from wit_strategies import funcs, wire_params, wire_values
 
-from lath.errors import InvalidArgument, LathError
+from lath.errors import InvalidArgument, LimitExceeded
 from lath.wit.types import (
     Case,
     Field,
@@ -38,6 +40,7 @@ CONTEXT = CallContext()
 REUSE = Limits(reuse=True)
 BYTES = ListOf(Primitive("u8"))
 STRING = Primitive("string")
+VAULT_NAME = "lath:test/vault@1.0.0"
 EVERY_BYTE = bytes(range(256))
 ACCOUNT = Record(
     (
@@ -164,7 +167,7 @@ async def test_more_than_an_instance_may_hold_fails_that_call_alone(bridging: En
     limits = Limits(memory_bytes_max=2 << 20)
     compiled = await bridging.compile(echo(Primitive("u8")))
     async with InstancePool(bridging, compiled, limits, no_imports, name="small") as pool:
-        with pytest.raises(LathError, match=r"memory|trap"):
+        with pytest.raises(LimitExceeded, match="memory_bytes_max"):
             await pool.call("", "echo", [bytes(3 << 20)], context=CONTEXT)
         assert await pool.call("", "echo", [b"\xff"], context=CONTEXT) == b"\xff"
 
@@ -203,22 +206,56 @@ async def test_handles_of_a_provider_pass_beside_bytes(either: Engine) -> None:
         return len(params[1])
 
     first, second = ExtType(1, b"first"), ExtType(1, b"second")
-    vault = "lath:test/vault@1.0.0"
     async with InstancePool(either, await either.compile(VAULT), REUSE, store, name="vault") as pool:
         for _ in range(2):
-            assert await pool.call(vault, "read", [first, "some"], context=CONTEXT) == {"ok": EVERY_BYTE}
-            assert await pool.call(vault, "read", [first, "none"], context=CONTEXT) == {"ok": None}
-            assert await pool.call(vault, "seal", [first, b"\xff"], context=CONTEXT) == ExtType(1, b"\xff")
-            assert await pool.call(vault, "copy", [second, EVERY_BYTE], context=CONTEXT) == 256
+            assert await pool.call(VAULT_NAME, "read", [first, "some"], context=CONTEXT) == {"ok": EVERY_BYTE}
+            assert await pool.call(VAULT_NAME, "read", [first, "none"], context=CONTEXT) == {"ok": None}
+            assert await pool.call(VAULT_NAME, "seal", [first, b"\xff"], context=CONTEXT) == ExtType(
+                1, b"\xff"
+            )
+            assert await pool.call(VAULT_NAME, "copy", [second, EVERY_BYTE], context=CONTEXT) == 256
         assert sum(len(guest.handles) for guest in pool._linkage.guests.values()) == 0
     assert seen[:2] == [("[method]bucket.get", [first, "some"]), ("[method]bucket.get", [first, "none"])]
     assert seen[2:4] == [("seal", [first, b"\xff"]), ("copy", [[second], EVERY_BYTE])]
 
 
+async def test_an_import_that_goes_by_a_label_is_bridged(bridging: Engine) -> None:
+    links: list[str] = []
+
+    async def store(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        links.append(import_.link_name)
+        return {"ok": EVERY_BYTE}
+
+    labelled = VAULT.replace(f'"{STORE}"'.encode(), f'"cold-store" (implements "{STORE}")'.encode(), 1)
+    compiled = await bridging.compile(labelled)
+    assert compiled.twin("import", "cold-store", "[method]bucket.get")
+    async with InstancePool(bridging, compiled, REUSE, store, name="labelled") as pool:
+        params = [ExtType(1, b"first"), "key"]
+        assert await pool.call(VAULT_NAME, "read", params, context=CONTEXT) == {"ok": EVERY_BYTE}
+    assert links == ["cold-store"]
+
+
+@pytest.mark.timeout(300)
+async def test_a_python_guest_takes_and_gives_bytes_over_the_bridge() -> None:
+    data = EVERY_BYTE * 4096
+
+    async def store(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        return b"x" * 100_000 if params[0] == "large" else None
+
+    source = await asyncio.to_thread(build_python_guest)
+    async with Engine(cache_dir=cache_directory() / "compiled", threads=1) as engine:
+        compiled = await engine.compile(source)
+        assert compiled.twin("export", "demo:app/greet@0.1.0", "echo")
+        assert compiled.twin("import", "demo:app/store@0.1.0", "get")
+        async with InstancePool(engine, compiled, REUSE, store, name="python") as pool:
+            assert await pool.call("demo:app/greet", "echo", [data], context=CONTEXT) == data
+            assert await pool.call("demo:app/greet", "via", ["large"], context=CONTEXT) == "x" * 100_000
+            assert await pool.call("demo:app/greet", "via", ["absent"], context=CONTEXT) == "none"
+
+
 async def test_only_functions_that_can_be_carried_get_a_twin(bridging: Engine) -> None:
     compiled = await bridging.compile(VAULT)
-    vault = "lath:test/vault@1.0.0"
-    assert compiled.twin("export", vault, "read") and compiled.twin("export", vault, "seal")
+    assert compiled.twin("export", VAULT_NAME, "read") and compiled.twin("export", VAULT_NAME, "seal")
     assert compiled.twin("import", STORE, "[method]bucket.get") and compiled.twin("import", STORE, "seal")
     assert compiled.twin("import", STORE, "copy") is None  # lends handles inside a list
     assert compiled.twin("import", STORE, "open") is None  # has no bytes
