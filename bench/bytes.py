@@ -30,9 +30,9 @@ from wasmtime import component as stock
 
 from lath.wit.types import Primitive
 from lath_host.engine import Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 SIZES: Final = {
     "1 B": 1, "1 kB": 1_000, "10 kB": 10_000, "100 kB": 100_000, "1 MiB": 1 << 20, "4 MiB": 4 << 20,

@@ -27,10 +27,10 @@ from rich.table import Table
 
 from lath.wit.types import Primitive
 from lath_host.engine import Engine
-from lath_host.guest import Guest
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.guest import Guest
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 ROUNDS = 5
 CONTEXT = CallContext()

@@ -71,9 +71,9 @@ async def main(nice: int, reuse: bool, output: Path | None) -> None:
     from engine_guests import MISCHIEF, no_imports
 
     from lath_host.engine import Engine
-    from lath_host.limits import Limits
-    from lath_host.linkage import CallContext
-    from lath_host.pool import InstancePool
+    from lath_host.engine.limits import Limits
+    from lath_host.engine.linkage import CallContext
+    from lath_host.engine.pool import InstancePool
 
     cores = len(os.sched_getaffinity(0))
     stages = sorted({0, 1, cores - 1, cores, 4 * cores})

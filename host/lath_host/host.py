@@ -27,21 +27,21 @@ from lath.provider.start import ProviderStart, StartCredentials
 from lath.rpc import Caller, Micro, Service
 from lath.telemetry import get_logger
 from lath.verbs import LinkOps, VerbServer
-from lath_host.component import ComponentParts
-from lath_host.components import Components
-from lath_host.configs import Configs
+from lath_host.components.component import ComponentParts
+from lath_host.components.configs import Configs
+from lath_host.components.local import LocalTargets
+from lath_host.components.operations import Components
+from lath_host.components.routes import Routes
 from lath_host.control import ControlServer
-from lath_host.engine import Engine
+from lath_host.engine.engine import Engine
 from lath_host.events import EventPublisher
-from lath_host.farewell import end_presence
 from lath_host.identity import HostIdentity, lath_version, make_identity
 from lath_host.labels import Labels
-from lath_host.local import LocalTargets
 from lath_host.options import HostOptions
-from lath_host.providers import Providers
-from lath_host.routes import Routes
+from lath_host.providers.farewell import end_presence
+from lath_host.providers.operations import Providers
+from lath_host.providers.supervisor import ProviderSpec
 from lath_host.services import Services
-from lath_host.supervisor import ProviderSpec
 
 _log = get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from lath.bus import Credentials
 from lath.presence import PRESENCE_TTL_MS
-from lath_host.budget import WarmBudget
+from lath_host.engine.budget import WarmBudget
 from lath_host.events import HEARTBEAT_SECONDS
 
 DRAIN_MS: Final = 10_000

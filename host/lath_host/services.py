@@ -12,13 +12,13 @@ from lath.links import LinkStore
 from lath.model import HostInfo, HostInventory
 from lath.presence import PresenceView
 from lath.verbs import LinkOps
-from lath_host.components import Components
+from lath_host.components.operations import Components
+from lath_host.components.routes import Routes
 from lath_host.events import EventPublisher
 from lath_host.identity import HostIdentity, lath_version
 from lath_host.labels import Labels
 from lath_host.options import HostOptions
-from lath_host.providers import Providers
-from lath_host.routes import Routes
+from lath_host.providers.operations import Providers
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from lath.errors import Trap
 from lath.names import InterfaceName
 from lath.testing import eventually
-from lath_host.local import LocalCall
+from lath_host.components.local import LocalCall
 from lath_host.testing import InProcessLattice
 
 ECHO = "test:words/echo@1.0.0"

@@ -11,6 +11,7 @@ from typing import Any
 import guests
 import pytest
 
+from lath.backoff import Backoff
 from lath.model import CloudEvent, ProviderDescription
 from lath.testing import eventually
 from lath_host.testing import InProcessLattice
@@ -106,7 +107,7 @@ async def test_a_ping_names_the_provider_that_was_killed_until_it_is_back(
     await start(lattice, PROCESS)
     providers = lattice.hosts[0].services.providers
     process = providers._running["words"]
-    process._backoff.first_s = 60  # type: ignore[attr-defined]
+    process._delays.backoff = Backoff(first_ms=60_000, max_ms=60_000)  # type: ignore[attr-defined]
     await lattice.link("front", "words", ECHO)
     before = told(lattice)
     assert before.pid is not None

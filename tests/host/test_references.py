@@ -9,7 +9,7 @@ import pytest
 
 from lath.errors import InvalidArgument
 from lath_host import artifacts
-from lath_host.provider_refs import builtin_name, check_provider_ref, command_of
+from lath_host.providers.provider_refs import builtin_name, check_provider_ref, command_of
 
 SHA = "a" * 64
 

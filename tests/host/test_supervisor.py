@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lath.backoff import Backoff
 from lath.testing import eventually
-from lath_host.backoff import Backoff
-from lath_host.supervisor import Exit, ProviderProcess, ProviderSpec
+from lath_host.providers.supervisor import Exit, ProviderProcess, ProviderSpec
+from lath_host.restarts import Restarts
 
 POLITE = """
 import signal, sys
@@ -37,7 +38,11 @@ class Watched:
         spec = ProviderSpec("kv", "python:some.module")
         command = (sys.executable, "-c", script, *args)
         self.process = ProviderProcess(
-            spec, command, self._line, self.exits.put, Backoff(first_s=first_s, most_s=first_s)
+            spec,
+            command,
+            self._line,
+            self.exits.put,
+            Restarts(Backoff(first_ms=first_s * 1000, max_ms=first_s * 1000)),
         )
 
     async def _line(self, instance_id: str) -> bytes:
@@ -138,7 +143,7 @@ async def test_a_command_that_cannot_be_run_is_a_reason_like_any_other() -> None
         return b"{}"
 
     spec = ProviderSpec("kv", "file:///x.py")
-    process = ProviderProcess(spec, ("/nowhere/python",), line, exits.put, Backoff(first_s=60))
+    process = ProviderProcess(spec, ("/nowhere/python",), line, exits.put, Restarts(Backoff(first_ms=60_000)))
     process.start()
     async with asyncio.timeout(20):
         end = await exits.get()
@@ -158,7 +163,7 @@ async def test_a_provider_process_ends_when_its_host_is_gone_since_its_input_end
     script = tmp_path / "host.py"
     script.write_text(
         "import asyncio, sys\n"
-        "from lath_host.supervisor import ProviderProcess, ProviderSpec\n"
+        "from lath_host.providers.supervisor import ProviderProcess, ProviderSpec\n"
         'child = \'import os, sys; sys.stdin.readline(); open(sys.argv[1], "w").write(str(os.getpid()));'
         ' sys.stdin.read(); open(sys.argv[1] + ".gone", "w").close()\'\n'
         "async def line(i): return b'{}'\n"
@@ -178,7 +183,7 @@ async def test_a_provider_process_ends_when_its_host_is_gone_since_its_input_end
 
 
 def test_delays_grow_to_a_limit_with_jitter_and_start_again_after_a_good_run() -> None:
-    backoff = Backoff(first_s=1, most_s=8, good_run_s=10)
+    delays = Restarts(Backoff(first_ms=1_000, max_ms=8_000), good_run_s=10)
     for full in (1, 2, 4, 8, 8):
-        assert full / 2 <= backoff.next_delay_s(ran_s=0) <= full
-    assert backoff.next_delay_s(ran_s=11) <= 1
+        assert full / 2 <= delays.next_delay_s(ran_s=0) <= full
+    assert delays.next_delay_s(ran_s=11) <= 1

@@ -8,7 +8,7 @@ from typing import Final
 from engine_components import CANONICAL, LIBC, define
 
 from lath.wit.types import Field, Func, TupleOf, Type
-from lath_host.compose.abi import core_func
+from lath_host.engine.compose.abi import core_func
 
 FAR: Final = "lath:test/far@1.0.0"
 NEAR: Final = "lath:test/near@1.0.0"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from engine_components import CANONICAL, LIBC
 
-from lath_host.linkage import CallContext, Import
+from lath_host.engine.linkage import CallContext, Import
 
 _MEMORY: Final = CANONICAL
 _AFTER: Final = '(post-return (core func $guest "after"))'

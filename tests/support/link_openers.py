@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from lath.backoff import Backoff
 from lath.model import Link, Revision
-from lath.provider.backoff import Backoff
 
 INCARNATION = 1_000
 _sequences = itertools.count(1)

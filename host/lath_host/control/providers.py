@@ -5,7 +5,7 @@ from __future__ import annotations
 from lath.errors import Conflict, InvalidArgument
 from lath.model import AuctionRequest, CtlReply, StartProvider, StopProvider
 from lath_host.control.operation import Operation, Request, check_configs, check_host, done
-from lath_host.provider_refs import check_provider_ref
+from lath_host.providers.provider_refs import check_provider_ref
 from lath_host.services import Services
 
 

@@ -24,7 +24,7 @@ from lath.bus import Bus
 from lath.presence import PRESENCE_TTL_MS
 from lath.server import Server
 from lath_host import Host, HostOptions
-from lath_host.engine import Engine
+from lath_host.engine.engine import Engine
 from lath_host.testing.lattice import InProcessLattice
 from lath_host.testing.process import HostProcess
 

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     Redis.main()
 """
 
-from lath.provider.backoff import Backoff
+from lath.backoff import Backoff
 from lath.provider.base import Operation, Provider, ProviderContext
 from lath.provider.call import Call
 from lath.provider.errors import OpError

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from lath import subjects, telemetry
+from lath.backoff import Backoff
 from lath.bus import Bus, Credentials
 from lath.codec import Wire
 from lath.errors import LathError, Unavailable
@@ -18,7 +19,6 @@ from lath.mirror import Change, Mirror
 from lath.model import HeldLink, LinkSelector, LostParticipant, Presence, Revision
 from lath.names import InterfaceName, check_target, new_id
 from lath.presence import PresenceAnnouncer
-from lath.provider.backoff import Backoff
 from lath.provider.base import Provider, ProviderContext
 from lath.provider.dispatch import Asked, Dispatch
 from lath.provider.events import LinkEvents

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from lath.backoff import Backoff
 from lath.errors import LathError, LinkFailed, LinkNotFound
 from lath.model import HeldLink, Link, LinkState, Revision
-from lath.provider.backoff import Backoff
 from lath.provider.use import LinkUse
 from lath.telemetry import get_logger
 

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from lath.backoff import Backoff
 from lath.errors import LinkFailed, LinkNotFound, NotFound
 from lath.model import HeldLink, Link, LinkSelector, Revision
-from lath.provider.backoff import Backoff
 from lath.provider.slot import LinkOpener, LinkSlot
 from lath.provider.use import LinkUse
 

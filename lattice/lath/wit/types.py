@@ -1,7 +1,7 @@
 """The types of the component model as immutable descriptors.
 
 One vocabulary for everybody who handles values: `lath.wit.parser` makes descriptors from WIT text,
-`lath_host.engine` makes them from a compiled component, and `lath.codec` and `lath_host.values` compile
+`lath_host.engine` makes them from a compiled component, and `lath.codec` and the host compile
 them to closures once, so that nothing is reflected per call.
 
 Names of types take no part in equality: a compiled component does not carry them.

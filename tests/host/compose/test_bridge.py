@@ -32,9 +32,9 @@ from lath.wit.types import (
     Variant,
 )  # fmt: skip
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
 REUSE = Limits(reuse=True)

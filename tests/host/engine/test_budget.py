@@ -10,11 +10,11 @@ import pytest
 from engine_guests import MISCHIEF, no_imports
 
 from lath.errors import InvalidArgument
-from lath_host.budget import WarmBudget
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext
-from lath_host.pool import InstancePool
+from lath_host.engine.budget import WarmBudget
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext
+from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
 MIB = 1 << 20

@@ -21,9 +21,9 @@ from lath.errors import (
     Unavailable,
 )  # fmt: skip
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import, ImportHandler
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import, ImportHandler
+from lath_host.engine.pool import InstancePool
 
 MISCHIEF_INTERFACE = "lath:test/mischief"
 CONTEXT = CallContext()

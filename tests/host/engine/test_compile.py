@@ -12,9 +12,9 @@ from engine_guests import MISCHIEF, no_imports
 from lath.errors import InvalidArgument
 from lath.wit.types import Func, Primitive
 from lath_host.engine import Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
 TINY = b"(component)"

@@ -15,10 +15,10 @@ from engine_guests import MISCHIEF, no_imports
 
 from lath.errors import CallCancelled, DeadlineExceeded
 from lath_host.engine import Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext
-from lath_host.pool import InstancePool
-from lath_host.threads import FairThreads, Share, Slice
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext
+from lath_host.engine.pool import InstancePool
+from lath_host.engine.threads import FairThreads, Share, Slice
 
 CONTEXT = CallContext()
 

@@ -15,9 +15,9 @@ from msgpack import ExtType
 from lath.errors import CallCancelled, Trap
 from lath.wit.types import Case, Field, Flags, ListOf, OptionOf, Primitive, Record, ResultOf, Variant
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
 STRING = Primitive("string")

@@ -11,9 +11,9 @@ from python_guest import build_python_guest, cache_directory
 
 from lath.errors import InvalidArgument, LimitExceeded
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 GREET = "demo:app/greet@0.1.0"
 CONTEXT = CallContext()

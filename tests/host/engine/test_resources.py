@@ -10,9 +10,9 @@ from msgpack import ExtType
 
 from lath.errors import InvalidArgument, Trap, Unavailable
 from lath_host.engine import Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
 

@@ -12,11 +12,11 @@ from engine_components import CANONICAL, LIBC
 from engine_guests import MISCHIEF, no_imports
 
 from lath.errors import Overloaded
-from lath_host.allocation import has_address_space
 from lath_host.engine import Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.allocation import has_address_space
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
 REMEMBERING = f"""

@@ -15,9 +15,9 @@ from lath import telemetry
 from lath.errors import LimitExceeded, Trap
 from lath.telemetry.tracetree import read_traces
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext, Import
-from lath_host.pool import InstancePool
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
 FAR = "lath:test/far@1.0.0"

@@ -11,10 +11,10 @@ from engine_guests import PRINTER, SLEEPER, no_imports
 
 from lath.errors import DeadlineExceeded, LimitExceeded, Trap
 from lath_host.engine import Engine
-from lath_host.limits import Limits
-from lath_host.linkage import CallContext
-from lath_host.pool import InstancePool
-from lath_host.wasi.output import LINE_BYTES_MAX
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext
+from lath_host.engine.pool import InstancePool
+from lath_host.engine.wasi.output import LINE_BYTES_MAX
 
 CONTEXT = CallContext()
 MS = 1_000_000

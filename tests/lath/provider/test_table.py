@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from link_openers import INCARNATION, NO_RETRY, SOON, Held, Opener, link, put_again
 
+from lath.backoff import Backoff
 from lath.errors import CallCancelled, LinkFailed, LinkNotFound
 from lath.model import HeldLink, LinkSelector, Revision
-from lath.provider.backoff import Backoff
 from lath.provider.table import LinkTable
 from lath.testing import eventually
 

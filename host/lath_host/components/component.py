@@ -1,0 +1,290 @@
+"""One deployed component: its code, its pool, how it is called, its presence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from lath.bus import Bus
+from lath.codec import unpack_for_type
+from lath.errors import DeadlineExceeded, InvalidArgument
+from lath.model import ComponentDescription, Link, Presence
+from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
+from lath.presence import PresenceAnnouncer
+from lath.rpc import Caller, CallServer, IncomingCall
+from lath.telemetry import get_logger, measuring, recording
+from lath_host.components import guest_config
+from lath_host.components.deployment import Deployment
+from lath_host.components.imports import GuestCall, Imports
+from lath_host.components.local import LocalCall, LocalTargets, observed
+from lath_host.components.offered import Offered
+from lath_host.components.routes import Routes
+from lath_host.components.service_run import ServiceRun, service_interface
+from lath_host.engine.engine import CompiledComponent, Engine
+from lath_host.engine.limits import Limits
+from lath_host.engine.pool import InstancePool
+from lath_host.engine.usage import Usage, tell_bytes
+from lath_host.engine.wasi import native_interface
+from lath_host.identity import lath_version
+
+DRAIN_LINGER_MS: Final = 250
+"""How long a stopping component goes on answering `draining`, so that callers who have not yet seen its
+presence end are sent elsewhere instead of waiting."""
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentParts:
+    """What every component of a host shares."""
+
+    bus: Bus
+    engine: Engine
+    routes: Routes
+    targets: LocalTargets
+    caller: Caller
+    host_id: str
+    config_values: Callable[[tuple[str, ...]], Mapping[str, str]]
+    presence_timing: Mapping[str, int]
+
+
+class Component:
+    """A component that runs on this host, under an instance id of its own.
+
+    Args:
+        parts: What it shares with the host's others.
+        deployment: What was asked for.
+        compiled: Its code.
+    """
+
+    def __init__(self, parts: ComponentParts, deployment: Deployment, compiled: CompiledComponent) -> None:
+        self.deployment = deployment
+        self.compiled = compiled
+        self.instance_id = new_id()
+        self.offered = Offered(deployment.id, compiled.world)
+        self._parts = parts
+        self._draining = False
+        self._limits = deployment.pool_limits()
+        self._usage = Usage()
+        self._imports = Imports(
+            deployment.id, parts.routes, parts.targets, parts.caller, self._config, self._usage
+        )
+        self._pool = self._make_pool(self._limits)
+        service = service_interface(compiled.world)
+        self._service = (
+            ServiceRun(deployment.id, service, self._limits, self._make_pool) if service is not None else None
+        )
+        self._server = CallServer(
+            parts.bus,
+            deployment.id,
+            self.instance_id,
+            self._serve,
+            metadata={"kind": "component", "host": parts.host_id},
+        )
+        self._presence = PresenceAnnouncer(parts.bus, self._describe_presence(), **parts.presence_timing)
+
+    @property
+    def id(self) -> str:
+        return self.deployment.id
+
+    def _make_pool(self, limits: Limits) -> InstancePool:
+        return InstancePool(
+            self._parts.engine,
+            self.compiled,
+            limits,
+            self._imports,
+            name=self.id,
+            log=self._guest_says,
+            usage=self._usage,
+        )
+
+    # --- life ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Starts to serve: instances first, then the subscriptions, then the presence.
+
+        Raises:
+            InvalidArgument: The component imports what cannot be supported, or cannot be instantiated.
+        """
+        await self._pool.start()
+        await self._server.start()
+        await self._presence.start()
+        if self._service is not None:
+            self._service.start()
+        self._parts.targets.add(self.id, self)
+
+    async def rescale(self, deployment: Deployment) -> None:
+        """Applies other limits; what runs goes on.
+
+        Raises:
+            InvalidArgument: The limits are not valid, or need the component to be started anew.
+        """
+        limits = deployment.pool_limits()
+        await self._pool.scale(limits)
+        if self._service is not None:
+            await self._service.rescale(limits)
+        self.deployment = deployment
+        self._limits = limits
+
+    def can_rescale(self, deployment: Deployment) -> bool:
+        """Whether other limits can be applied while it runs: fuel is counted from the start or not at all."""
+        return (deployment.limits.fuel_max is None) == (self.deployment.limits.fuel_max is None)
+
+    async def withdraw(self) -> None:
+        """Tells everybody to call it no more; it goes on serving those who have not heard."""
+        await self._presence.withdraw()
+
+    async def leave_bus(self) -> None:
+        """Takes no more calls from the bus and returns once those that run have ended.
+
+        Withdraw first. Components beside it may still call it: what they run before they stop may need it.
+        """
+        await self._server.drain(DRAIN_LINGER_MS)
+
+    async def stop(self, grace_ms: float) -> None:
+        """Takes no new calls, lets those that run finish for `grace_ms` at most, and closes."""
+        self._draining = True
+        self._parts.targets.remove(self.id, self)
+        await self.withdraw()
+        if self._service is not None:
+            await self._service.close()
+        try:
+            async with asyncio.timeout(grace_ms / 1000):
+                await self.leave_bus()
+                await self._pool.drain()
+        except TimeoutError:
+            _log.warning(
+                "component did not finish its calls in time", component_id=self.id, grace_ms=grace_ms
+            )
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Stops at once; what still runs is cancelled."""
+        self._draining = True
+        self._parts.targets.remove(self.id, self)
+        await self._presence.close()
+        await self._server.close()
+        if self._service is not None:
+            await self._service.close()
+        await self._pool.close()
+
+    # --- calls -----------------------------------------------------------------------------------------
+
+    async def _serve(self, call: IncomingCall) -> bytes:
+        """A call that came over the bus."""
+        subject, header = call.subject, call.header
+        if subject.source != CLIENT_SOURCE or subject.link != NO_LINK:
+            path = (subject.source, subject.namespace, subject.package, subject.link, subject.interface)
+            await self._parts.routes.admit(path, self.id, header.revision, call.deadline)
+        export = self.offered.find(
+            subject.namespace, subject.package, subject.interface, header.interface_version, subject.function
+        )
+        params = unpack_for_type(call.payload)
+        context = GuestCall(call.deadline, header.app_version)
+        result = export.pack(await self._run(export.interface, export.function, params, context))
+        self._usage.bytes_in += len(call.payload)
+        self._usage.bytes_out += len(result)
+        if recording() or measuring():
+            tell_bytes(self.id, len(call.payload), len(result))
+        return result
+
+    async def call_local(self, call: LocalCall) -> Any:
+        """A call of another component, or of a provider, of this host; wire values in and out."""
+        name = call.interface
+        path = (call.source, name.namespace, name.package, call.link_name, name.interface)
+        with observed("server", self.id, call):
+            await self._parts.routes.admit(path, self.id, call.revision, call.deadline)
+            export = self.offered.find(
+                name.namespace, name.package, name.interface, name.version, call.function
+            )
+            context = GuestCall(call.deadline, call.app_version)
+            return await self._run(export.interface, export.function, call.params, context)
+
+    async def _run(self, interface: str, function: str, params: Any, context: GuestCall) -> Any:
+        if not isinstance(params, list):
+            raise InvalidArgument(f"the parameters of {function} must be an array, one item for each")
+        left_ms = (context.deadline - asyncio.get_running_loop().time()) * 1000
+        if left_ms <= 0:
+            raise DeadlineExceeded(f"the time-out passed before {function} of {self.id} was run")
+        return await self._pool.call(
+            interface, function, params, context=context, timeout_ms=max(1, int(left_ms))
+        )
+
+    def has_room(self) -> bool:
+        stats = self._pool.stats
+        return not self._draining and stats.running + stats.queued < self._limits.max_instances
+
+    # --- what it says of itself ------------------------------------------------------------------------
+
+    def fault_of_link(self, link: Link) -> str | None:
+        """Why this component, as the target of `link`, cannot serve it; None when it can."""
+        for interface in link.interfaces:
+            if not self.offered.offers(link.wit_namespace, link.wit_package, interface):
+                wanted = f"{link.wit_namespace}:{link.wit_package}/{interface}"
+                exported = ", ".join(self.offered.interfaces) or "no interface"
+                return f"component {self.id} does not export {wanted}; it exports {exported}"
+        return self._unsupported_export(link)
+
+    def _unsupported_export(self, link: Link) -> str | None:
+        """What of the linked interfaces cannot be called yet, such as a component's own resources."""
+        package = f"{link.wit_namespace}:{link.wit_package}/"
+        linked = {package + interface for interface in link.interfaces}
+        for name in self.offered.interfaces:
+            reason = self.compiled.unsupported(name)
+            if reason is not None and name.partition("@")[0] in linked:
+                return f"component {self.id} cannot be called at {name} {reason}"
+        return None
+
+    def describe(self) -> ComponentDescription:
+        limits = {
+            name: value
+            for name, value in asdict(self._limits).items()
+            if isinstance(value, int) and not isinstance(value, bool) and name != "max_instances"
+        }
+        return ComponentDescription(
+            id=self.id,
+            image_ref=self.deployment.ref,
+            name=self.id,
+            annotations=dict(self.deployment.annotations),
+            revision=self.deployment.updates,
+            max_instances=self.deployment.max_instances,
+            limits=limits,
+            instance_id=self.instance_id,
+            exports=self.offered.interfaces,
+            imports=self._linked_imports(),
+            digest=self.compiled.digest,
+            stats={**asdict(self._pool.stats), **self._usage.totals()},
+            service=self._service.describe() if self._service is not None else None,
+        )
+
+    def _linked_imports(self) -> tuple[str, ...]:
+        """What needs a link: every import that neither wasmtime nor the host itself answers."""
+        found = []
+        for interface in self.compiled.world.imports.values():
+            if ":" in interface.name and not native_interface(interface.name):
+                name = InterfaceName.parse(interface.name)
+                if not guest_config.is_guest_config(name):
+                    found.append(f"{name} ({interface.label or DEFAULT_LINK})")
+        return tuple(sorted(found))
+
+    def _describe_presence(self) -> Presence:
+        return Presence(
+            kind="component",
+            target=self.id,
+            instance_id=self.instance_id,
+            host_id=self._parts.host_id,
+            started_ms=int(time.time() * 1000),
+            version=lath_version(),
+            name=self.id,
+            interfaces=self.offered.interfaces,
+        )
+
+    def _config(self) -> Mapping[str, str]:
+        return self._parts.config_values(self.deployment.config)
+
+    def _guest_says(self, stream: str, line: str) -> None:
+        _log.info("component says", component_id=self.id, stream=stream, line=line)

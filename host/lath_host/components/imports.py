@@ -1,0 +1,166 @@
+"""What happens when a guest calls an import: the link is looked up, and the call goes to its target.
+
+Locally where the target runs in this process and has room, else over the bus. All that does not change from
+call to call is worked out once per import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lath import subjects
+from lath.codec import params_packer, unpack_for_type
+from lath.errors import DeadlineExceeded, Internal, LinkNotFound
+from lath.model import Link
+from lath.names import InterfaceName, check_function, check_name
+from lath.rpc import TIMEOUT_MS_DEFAULT, Caller
+from lath_host.components import guest_config
+from lath_host.components.local import LocalCall, LocalTarget, LocalTargets, call_locally
+from lath_host.components.routes import Routes
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.usage import Usage
+
+ENDLESS: Final = float("inf")
+"""The deadline of what runs for as long as it is deployed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestCall(CallContext):
+    """What travels with a guest's call, to every import that it makes.
+
+    Attributes:
+        deadline: When it must be done, in the loop's time (seconds). `ENDLESS`: never, and each of its
+            imports has the default time-out.
+        app_version: Of the app that the request belongs to; empty outside an app.
+    """
+
+    deadline: float
+    app_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What is the same for every call of one import."""
+
+    interface: InterfaceName
+    link_name: str
+    function: str
+    tail: str
+    pack: Callable[[Any], bytes]
+
+
+class Imports:
+    """The imports of one component.
+
+    Args:
+        source: The component's id.
+        routes: Links.
+        targets: What runs in this process.
+        caller: Calls over the bus.
+        config: The component's own config as it stands now.
+        usage: Counts the bytes that go over the bus.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        routes: Routes,
+        targets: LocalTargets,
+        caller: Caller,
+        config: Callable[[], Mapping[str, str]],
+        usage: Usage,
+    ) -> None:
+        self._source = source
+        self._routes = routes
+        self._targets = targets
+        self._caller = caller
+        self._config = config
+        self._usage = usage
+        self._known: dict[tuple[str, str], _Route] = {}
+
+    async def __call__(self, wanted: Import, context: CallContext, params: list[Any]) -> Any:
+        """Runs one import of a guest; wire values in and out.
+
+        Raises:
+            LinkNotFound: No link is there for it; at once.
+            LinkFailed: The link is there and not active.
+            LathError: What the call came to.
+        """
+        if not isinstance(context, GuestCall):
+            raise Internal(f"a call into {self._source} was made without its context")
+        route = self._known.get((wanted.name, wanted.function)) or self._learn(wanted)
+        interface = route.interface
+        try:
+            link = self._routes.find(
+                self._source, interface.namespace, interface.package, route.link_name, interface.interface
+            )
+        except LinkNotFound:
+            if guest_config.is_guest_config(interface):
+                return guest_config.answer(self._config, route.function, params)
+            raise
+        # The engine awaits this in the task of the guest's call, so the trace is the current one already.
+        if context.deadline == ENDLESS:
+            now = asyncio.get_running_loop().time()
+            context = GuestCall(now + TIMEOUT_MS_DEFAULT / 1000, context.app_version)
+        local = self._targets.find(link.target)
+        if local is not None:
+            return await self._call_here(local, link, route, context, params)
+        return await self._call_over_bus(link, route, context, params)
+
+    async def _call_here(
+        self, target: LocalTarget, link: Link, route: _Route, context: GuestCall, params: list[Any]
+    ) -> Any:
+        call = LocalCall(
+            source=self._source,
+            link_name=route.link_name,
+            interface=route.interface,
+            function=route.function,
+            params=params,
+            deadline=context.deadline,
+            revision=link.revision,
+            app_version=context.app_version,
+        )
+        return await call_locally(target, link.target, call)
+
+    async def _call_over_bus(self, link: Link, route: _Route, context: GuestCall, params: list[Any]) -> Any:
+        left_ms = int((context.deadline - asyncio.get_running_loop().time()) * 1000)
+        if left_ms <= 0:
+            raise DeadlineExceeded(
+                f"the time-out passed before {route.interface}.{route.function} of {link.target} was called"
+            )
+        payload = route.pack(params)
+        self._usage.bytes_out += len(payload)
+        reply = await self._caller.call(
+            link.target,
+            route.tail,
+            payload,
+            timeout_ms=left_ms,
+            linked=True,
+            revision=link.revision,
+            interface_version=route.interface.version,
+            app_version=context.app_version,
+        )
+        self._usage.bytes_in += len(reply)
+        return unpack_for_type(reply)
+
+    def _learn(self, wanted: Import) -> _Route:
+        if ":" not in wanted.interface.name:
+            raise LinkNotFound(
+                f"import {wanted.name or 'of the world'} {wanted.function} of {self._source} is of no "
+                "interface, so that no link can name it"
+            )
+        interface = InterfaceName.parse(wanted.interface.name)
+        link_name = check_name(wanted.link_name, "link name")
+        function = check_function(wanted.function)
+        route = _Route(
+            interface=interface,
+            link_name=link_name,
+            function=function,
+            tail=subjects.call_tail(self._source, link_name, interface, function),
+            pack=params_packer(wanted.func),
+        )
+        self._known[wanted.name, wanted.function] = route
+        return route

@@ -1,0 +1,229 @@
+"""The engine: compiles components, keeps time for busy guests, and lends the threads that they continue in.
+
+One per process. A component is compiled once (and cached on disk), its types are read once;
+`lath_host.engine.pool` runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from wasmtime import Config, WasmtimeError, wat2wasm
+from wasmtime import Engine as WasmEngine
+from wasmtime import _ffi as ffi
+from wasmtime import component as stock
+
+from lath.errors import InvalidArgument
+from lath.wit.types import World
+from lath_host.engine import capi
+from lath_host.engine.allocation import INSTANCES_MAX, has_address_space, use_slots
+from lath_host.engine.budget import WarmBudget
+from lath_host.engine.compile_cache import CompileCache
+from lath_host.engine.compose.around import bridge_around
+from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name
+from lath_host.engine.epochs import Epochs
+from lath_host.engine.reflect import Reflected, reflect
+from lath_host.engine.threads import NICE, FairThreads, lower_priority
+
+TICK_MS: Final = 2
+"""How finely busy guests are sliced. The loop waits at most two ticks for one."""
+_WASM_MAGIC: Final = b"\0asm"
+_SETTINGS_VERSION: Final = 1
+"""Goes up when the engine's settings change, so that the cache tells the files apart."""
+
+
+class CompiledComponent:
+    """A component, compiled. Made by `Engine.compile`.
+
+    Attributes:
+        world: What it imports and exports.
+        digest: SHA-256 of its source, in hex.
+        size_bytes: The size of its source.
+    """
+
+    def __init__(self, engine: Engine, source: bytes, digest: str, component: stock.Component) -> None:
+        self.digest = digest
+        self.size_bytes = len(source)
+        self._engine = engine
+        self._source = source
+        self._component = component
+        self._metered: stock.Component | None = None
+        self._reflected: Reflected = reflect(component, engine.wasm)
+
+    @property
+    def world(self) -> World:
+        return self._reflected.world
+
+    @property
+    def refused_imports(self) -> Mapping[tuple[str, str], str]:
+        """Reason by (import, function) for each import that cannot be carried."""
+        return MappingProxyType(self._reflected.refused_imports)
+
+    @property
+    def aliased_resources(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """(interface, resource) that an import only uses -> the import that defines it."""
+        return MappingProxyType(self._reflected.aliased_resources)
+
+    def twin(self, direction: Literal["export", "import"], interface: str, function: str) -> str | None:
+        """The world's function that takes the place of another, with `list<u8>` in bulk; None without one."""
+        name = bridged_name(direction, interface, function)
+        return name if name in self._reflected.twins else None
+
+    def unsupported(self, interface: str, function: str | None = None) -> str | None:
+        """Why a function of an export, or any function of it, cannot be called; None when it can."""
+        for (name, refused), reason in self._reflected.refused_exports.items():
+            if name == interface and function in (None, refused):
+                return f"{refused}: {reason}"
+        return None
+
+    async def prepared(self, *, metered: bool) -> stock.Component:
+        """The component for the engine that counts fuel, or for the one that does not."""
+        if not metered:
+            return self._component
+        if self._metered is None:
+            self._metered = await self._engine.compile_metered(self._source, self.digest)
+        return self._metered
+
+
+class Engine:
+    """Compiles components and keeps what all guests share: clock and threads. An async context manager.
+
+    Args:
+        cache_dir: Where compiled components are kept; None: nowhere.
+        tick_ms: How finely busy guests are sliced, in milliseconds.
+        threads: How many busy guests may run at once, beside the loop; None: one per core.
+        bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk. Results are the same.
+        nice: How much less the priority of these threads, and of compiling, is than the loop's.
+        warm: What instances that wait for calls may have; None: `WarmBudget`'s defaults.
+        instances_max: Instances that there may be at once of components without fuel, in slots that are kept
+            ready; None, or where a sandbox forbids the address space: unbounded, and made from nothing.
+
+    Attributes:
+        slots: How many slots there are; None: instances are made from nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache_dir: Path | None = None,
+        tick_ms: int = TICK_MS,
+        threads: int | None = None,
+        bridge: bool = True,
+        nice: int = NICE,
+        warm: WarmBudget | None = None,
+        instances_max: int | None = INSTANCES_MAX,
+    ) -> None:
+        self.warm = warm or WarmBudget()
+        self.epochs = Epochs(tick_ms)
+        slots = instances_max if instances_max and has_address_space(instances_max) else None
+        self.slots = slots
+        self.wasm = _wasm_engine(metered=False, slots=slots)
+        self.epochs.add(capi.pointer_value(self.wasm.ptr()))
+        self._metered: WasmEngine | None = None
+        self.threads = FairThreads(threads or cores(), nice=nice)
+        # wasmtime compiles in threads of its own, which the first compilation starts: they inherit this
+        # one's priority
+        self._compilers = ThreadPoolExecutor(
+            1, thread_name_prefix="lath-compile", initializer=lower_priority, initargs=(nice,)
+        )
+        self._cache = CompileCache(cache_dir) if cache_dir else None
+        self._around = bridge_around if bridge else None
+        self._settings = f"{_SETTINGS_VERSION}" + (f"-bridge{BRIDGE_VERSION}" if bridge else "")
+        self._plain = "slots" if slots else "plain"
+        self._closed = False
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @property
+    def metered(self) -> WasmEngine:
+        """The engine that counts fuel, which slows guests down: made when first asked for."""
+        if self._metered is None:
+            self._metered = _wasm_engine(metered=True, slots=None)
+            self.epochs.add(capi.pointer_value(self._metered.ptr()))
+        return self._metered
+
+    async def compile(self, source: bytes) -> CompiledComponent:
+        """Compiles a component, off the loop.
+
+        Args:
+            source: A component's bytes, or its text.
+
+        Raises:
+            InvalidArgument: It is not a component that wasmtime takes; the message has its reason.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._compilers, self._compile, bytes(source))
+
+    async def compile_metered(self, source: bytes, digest: str) -> stock.Component:
+        """Compiles for the engine that counts fuel."""
+        loop = asyncio.get_running_loop()
+        engine = self.metered
+        return await loop.run_in_executor(self._compilers, self._component, engine, source, digest, "metered")
+
+    async def close(self) -> None:
+        """Ends the clock and the threads. Close what runs guests first."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self.epochs.stop()
+        self.threads.stop()
+        self._compilers.shutdown(wait=True, cancel_futures=True)
+
+    def _compile(self, source: bytes) -> CompiledComponent:
+        digest = hashlib.sha256(source).hexdigest()
+        return CompiledComponent(
+            self, source, digest, self._component(self.wasm, source, digest, self._plain)
+        )
+
+    def _component(self, engine: WasmEngine, source: bytes, digest: str, settings: str) -> stock.Component:
+        def compile_() -> stock.Component:
+            try:
+                wasm = source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
+                return self._bridged(engine, wasm) or stock.Component(engine, wasm)
+            except WasmtimeError as error:
+                raise InvalidArgument(f"not a component that can run: {error}") from None
+
+        if self._cache is None:
+            return compile_()
+        return self._cache.get_or_compile(engine, digest, f"{settings}{self._settings}", compile_)
+
+    def _bridged(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
+        """The component in its bridge; None where it has none, or wasmtime does not take it."""
+        source = self._around(engine, wasm) if self._around else None
+        if source is None:
+            return None
+        try:
+            return stock.Component(engine, source)
+        except WasmtimeError:
+            return None
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _wasm_engine(*, metered: bool, slots: int | None) -> WasmEngine:
+    config = Config()
+    if slots is not None:
+        use_slots(config, slots)
+    config.epoch_interruption = True
+    config.consume_fuel = metered
+    pointer: Any = config.ptr()
+    ffi.wasmtime_config_wasm_component_model_implements_set(pointer, True)
+    ffi.wasmtime_config_wasm_component_model_map_set(pointer, True)
+    return WasmEngine(config)

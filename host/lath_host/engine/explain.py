@@ -1,0 +1,58 @@
+"""What wasmtime says when a guest fails, turned into the error that its caller gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from lath.errors import LathError, LimitExceeded, Overloaded, Trap
+from lath_host.engine.capi import WasmtimeFailure
+from lath_host.engine.compose.adapters import NO_ROOM
+
+_OUT_OF_MEMORY: Final = ("memory allocation of", "MemoryError", "out of memory")
+"""What Rust, Python and others print when memory is denied them. wasmtime tells nobody that it denied
+some."""
+_TRACE_LINES_MAX: Final = 12
+
+
+class MemoryExceeded(LimitExceeded):
+    """The guest was denied memory. On the wire it is a `limit_exceeded` like any other."""
+
+
+def explain(
+    failure: WasmtimeFailure, complaints: Iterable[str], memory_bytes_max: int, fuel_max: int | None
+) -> LathError:
+    """The error that tells of `failure`.
+
+    Args:
+        failure: What wasmtime says.
+        complaints: The last lines that the guest wrote to stderr.
+        memory_bytes_max: The guest's limit.
+        fuel_max: The guest's limit.
+    """
+    if failure.exit_status is not None:
+        return Trap(f"the guest ended itself with exit status {failure.exit_status}")
+    text = failure.message
+    if "all fuel consumed" in text:
+        return LimitExceeded(f"the guest used up its fuel (fuel_max {fuel_max})")
+    if "maximum concurrent" in text:
+        return Overloaded(f"this host has no room for another instance: {first_line(_reason(text))}")
+    says_so = any(sign in line for line in complaints for sign in _OUT_OF_MEMORY)
+    if "exceeds memory limits" in text or NO_ROOM in text or says_so:
+        return MemoryExceeded(
+            f"the guest needs more memory than it may have (memory_bytes_max {memory_bytes_max})"
+        )
+    return Trap(_reason(text))
+
+
+def first_line(text: str) -> str:
+    """The first line that says something."""
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"
+
+
+def _reason(text: str) -> str:
+    """The cause first, then some of the backtrace."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    causes = [line.removeprefix("0: ").removeprefix("1: ") for line in lines if "wasm trap:" in line]
+    shown = (causes[-1:] + [line for line in lines if line not in causes])[:_TRACE_LINES_MAX]
+    return "; ".join(shown) if shown else "no reason given"

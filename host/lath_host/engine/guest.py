@@ -1,0 +1,436 @@
+"""One instance of a component, and how it runs: polled on the loop, in slices, until its call is finished.
+
+A poll runs the guest until it finishes or waits. There is no waker, so why it waits is worked out afterwards:
+
+- an import of its own is pending: the call's task answers it, then polls again, at once;
+- the epoch has advanced since the poll began: the guest was cut off while computing. It goes on in a thread
+  of the engine's pool (polls release the interpreter lock), a longer slice at a time, in turn with other
+  busy guests;
+- neither: it waits for something native (rare: waiting is defined in `wasi.clocks`): polled again
+  after a short pause that grows.
+
+Whatever goes wrong, the store is thrown away, never used again: `discard`. If a thread is in the middle of
+a poll then, the store goes when the poll returns, which the epochs make soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter_ns, thread_time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from lath.errors import Internal, LathError, LimitExceeded, Trap
+from lath.wit.types import Handle
+from lath_host.engine import capi
+from lath_host.engine.explain import explain, first_line
+from lath_host.engine.exports import ExportPlan
+from lath_host.engine.linkage import CallContext, ImportHandler, Linkage, PendingImport
+from lath_host.engine.threads import Share, Slice
+from lath_host.engine.usage import Usage
+from lath_host.engine.values import Arena
+from lath_host.engine.values.arena import BYTES_AT
+from lath_host.engine.wasi.output import Lines
+
+if TYPE_CHECKING:
+    from lath_host.engine.engine import Engine
+
+INLINE_TICKS: Final = 2
+"""The slice on the loop: one to two ticks. Two, so that a guest cut off has seen the epoch advance for
+certain."""
+THREAD_TICKS: Final = 5
+"""The slice in a thread: handing over costs a twentieth of a tick, and cancelling waits for it."""
+PAUSE_SECONDS_MIN: Final = 0.0002
+PAUSE_SECONDS_MAX: Final = 0.01
+"""Between polls of a guest that waits for something native: shortest and longest."""
+HANDLES_MAX: Final = 100_000
+"""Handles that one guest may hold: one that never drops any must not fill the host's memory."""
+_START_FUEL: Final = (1 << 63) - 1
+"""Instantiating is not metered: a call is."""
+_UNLIMITED: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSettings:
+    """What the guests of one component share.
+
+    Attributes:
+        engine: Clock and threads.
+        wasm_engine: Address of the wasm engine.
+        component: The compiled component, kept alive.
+        component_at: Its address.
+        linkage: What they are linked to.
+        on_import: Answers imports.
+        memory_bytes_max: Limit of each linear memory.
+        fuel_max: Fuel for one call; None: not metered.
+        usage: Counts instances.
+        share: In the threads that busy guests go on in.
+        busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
+            thread. Otherwise every new call of them would hold the loop for a slice.
+    """
+
+    engine: Engine
+    wasm_engine: int
+    component: Any
+    component_at: int
+    linkage: Linkage
+    on_import: ImportHandler
+    memory_bytes_max: int
+    fuel_max: int | None
+    usage: Usage
+    share: Share
+    busy_exports: set[int] = field(default_factory=set)
+
+
+class Guest:
+    """An instance in a store of its own. One call at a time.
+
+    Attributes:
+        pending: The import that it waits for.
+        failure: Why it cannot go on.
+        handles: Data by the number of a handle.
+        busy: Whether it computes for longer than a slice, and so is polled in a thread.
+        cpu_ns: How long it computed for its call, in nanoseconds; the first poll of a call is its caller's to
+            time.
+        host_calls: Imports that its call has called, by interface.
+        served: Calls that it has finished, where instances are reused.
+        budget_bytes: Its part in the host's budget of warm instances, given back when it goes.
+        rested_at: When it last went idle, in the loop's time; where idle instances are dropped.
+    """
+
+    def __init__(self, settings: GuestSettings) -> None:
+        self.pending: PendingImport | None = None
+        self.failure: BaseException | None = None
+        self.handles: dict[int, bytes] = {}
+        self.busy = False
+        self.cpu_ns = 0
+        self.host_calls: dict[str, int] = {}
+        self.served = 0
+        self.budget_bytes = 0
+        self.rested_at = 0.0
+        self._settings = settings
+        self._epochs = settings.engine.epochs
+        self._reps = itertools.count(1)
+        self._functions: dict[int, Any] = {}
+        self._future: int | None = None
+        self._export_index = 0
+        self._suspected = False
+        self._arena: Arena | None = None
+        self._polled_at = 0
+        self._polling: Slice | None = None
+        self._on_gone: Callable[[], None] | None = None
+        self._discarded = False
+        self._outputs: dict[str, Lines] = {}
+        self._instance = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_instance_t
+        self._error = capi.Slot()
+        self._error_at = ctypes.addressof(self._error)
+        self._result = (
+            ctypes.c_uint8 * capi.VAL_BYTES
+        )()  # zeros are a valid value: wasmtime drops the old one
+        self._result_at = ctypes.addressof(self._result)
+        self._store: int = capi.store_new(settings.wasm_engine, None, None)
+        self.context: int = capi.store_context(self._store)
+        settings.linkage.guests[self.context] = self
+        self._prepare_store()
+
+    def _prepare_store(self) -> None:
+        settings = self._settings
+        memory = settings.memory_bytes_max
+        capi.store_limiter(self._store, memory, _UNLIMITED, _UNLIMITED, _UNLIMITED, _UNLIMITED)
+        capi.context_yield_on_epoch(self.context, INLINE_TICKS)
+        wasi = capi.wasi_config_new()
+        capi.check(capi.context_set_wasi(self.context, wasi))
+        if settings.fuel_max is not None:
+            capi.check(capi.context_set_fuel(self.context, _START_FUEL))
+
+    @property
+    def memory_bytes_max(self) -> int:
+        """Limit of each of its memories."""
+        return self._settings.memory_bytes_max
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    async def instantiate(self) -> None:
+        """Makes the instance.
+
+        Raises:
+            Trap, LimitExceeded: Its start function trapped, or it needs more memory than it may have.
+        """
+        settings = self._settings
+        self._future = capi.linker_instantiate_async(
+            settings.linkage.linker, self.context, settings.component_at,
+            ctypes.addressof(self._instance), self._error_at,
+        )  # fmt: skip
+        began = perf_counter_ns()
+        finished = self._poll()
+        self.cpu_ns = perf_counter_ns() - began
+        if not finished:
+            await self.drive(None)
+        self._end_call()
+        settings.usage.made(self.cpu_ns)
+        self.cpu_ns = 0
+        self.host_calls.clear()
+
+    def discard(self, on_gone: Callable[[], None] | None = None) -> None:
+        """Throws the store away, with whatever runs in it, and then calls `on_gone`."""
+        if self._discarded:
+            return
+        self._discarded = True
+        self._on_gone = on_gone
+        polling = self._polling
+        if polling is None or polling.future.done() or self._settings.engine.threads.withdraw(polling):
+            self._destroy()
+        else:
+            polling.future.add_done_callback(lambda _: self._destroy())
+
+    def _destroy(self) -> None:
+        if self._future is not None:
+            capi.call_future_cancel(self._future)
+            self._future = None
+        if self._error.value:
+            capi.take_error(self._error.value)
+        capi.val_delete(self._result_at)
+        for lines in self._outputs.values():
+            lines.end()
+        if self._arena is not None:
+            self._arena.forget()
+            self._arena = None
+        capi.store_delete(self._store)
+        self._settings.linkage.gone(self.context)
+        self.pending = None
+        if self.budget_bytes:
+            self._settings.engine.warm.give_back(self.budget_bytes)
+            self.budget_bytes = 0
+        if self._on_gone is not None:
+            self._on_gone()
+
+    # -- calls ---------------------------------------------------------------------------------------------
+
+    def start(self, export: ExportPlan, params: list[Any], data: bytes, arena: Arena) -> bool:
+        """Begins a call and polls it once; True when it has finished already.
+
+        Args:
+            export: What to call.
+            params: The parameters, as wire values.
+            data: The parameters, laid out, handles aside.
+            arena: Keeps what `data` points to.
+        """
+        function = self._functions.get(export.index)
+        if function is None:
+            function = self._functions[export.index] = self._function(export)
+        self._arena = arena
+        self._export_index = export.index
+        self.busy = self._suspected = export.index in self._settings.busy_exports
+        if export.lowers_handles:
+            arena.table = self
+            data = export.lower_params(params, arena)
+        arena.append(data)
+        if self._settings.fuel_max is not None:
+            capi.check(capi.context_set_fuel(self.context, self._settings.fuel_max))
+        self._future = capi.func_call_async(
+            ctypes.addressof(function), self.context, id(data) + BYTES_AT, export.params_count,
+            self._result_at, export.lift_result is not None, self._error_at,
+        )  # fmt: skip
+        return False if self.busy else self._poll()
+
+    def finish(self, export: ExportPlan) -> Any:
+        """The result of a call that has finished.
+
+        Raises:
+            Trap: The guest trapped; `__cause__` is what its import raised, if that is why.
+            LimitExceeded: It went past its memory or fuel.
+        """
+        self._end_call()
+        if export.lift_result is None:
+            return None
+        result = export.lift_result(ctypes.string_at(self._result_at, capi.VAL_BYTES), 0, self)
+        capi.val_delete(self._result_at)
+        self._result[0] = 0
+        return result
+
+    def _end_call(self) -> None:
+        capi.call_future_delete(self._future)
+        self._future = None
+        if self._arena is not None:
+            self._arena.end()
+            self._arena = None
+        if self._error.value:
+            error = capi.take_error(self._error.value)
+            self._error.value = None
+            self._raise_failure()
+            raise self._explain(error)
+
+    async def drive(self, context: CallContext | None) -> None:
+        """Polls a call until it has finished. To give it up, cancel this and `discard` the guest.
+
+        Raises:
+            Trap: An import failed and the guest has no way to be told.
+        """
+        pause = PAUSE_SECONDS_MIN
+        while True:
+            self._raise_failure()
+            if self.pending is not None and not self.pending.answered:
+                await self._answer(self.pending, context)
+            elif self.busy or self._epochs.now != self._polled_at:
+                self.busy = True
+                self._settings.busy_exports.add(self._export_index)
+            else:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_SECONDS_MAX)
+            if await self._poll_in_thread() if self.busy else self._poll_again():
+                return
+
+    def _raise_failure(self) -> None:
+        """Raises what went wrong in a callback, where no exception may be raised."""
+        failure = self.failure
+        if failure is None:
+            return
+        if isinstance(failure, LimitExceeded) or not isinstance(failure, Exception):
+            raise failure  # the guest's own limit, or an interrupt of the whole process
+        raise Trap(f"an import failed: {first_line(str(failure))}") from failure
+
+    def fuel_used(self) -> int | None:
+        """Of the call that has ended; None where fuel is not metered."""
+        fuel_max = self._settings.fuel_max
+        if fuel_max is None:
+            return None
+        left = ctypes.c_uint64()
+        capi.check(capi.context_get_fuel(self.context, ctypes.addressof(left)))
+        return fuel_max - left.value
+
+    def _poll_again(self) -> bool:
+        began = perf_counter_ns()
+        done = self._poll()
+        self.cpu_ns += perf_counter_ns() - began
+        return done
+
+    def _poll(self) -> bool:
+        self._begin_slice(INLINE_TICKS)
+        return capi.call_future_poll(self._future)  # type: ignore[no-any-return]
+
+    def _begin_slice(self, ticks: int) -> None:
+        epochs = self._epochs
+        epochs.polls += 1
+        if epochs.resting:
+            epochs.wake()
+        self._polled_at = epochs.now
+        capi.context_set_epoch_deadline(self.context, ticks)
+
+    async def _poll_in_thread(self) -> bool:
+        settings = self._settings
+        self._polling = settings.engine.threads.submit(settings.share, self._slice)
+        done = await asyncio.shield(self._polling.future)
+        self._polling = None
+        self.busy = self._epochs.now != self._polled_at
+        if self.busy:
+            self._suspected = False
+        elif done and self._suspected:  # wrongly: the whole call took less than a slice
+            self._settings.busy_exports.discard(self._export_index)
+        return done
+
+    def _slice(self) -> bool:
+        self._begin_slice(THREAD_TICKS)
+        began = thread_time_ns()
+        done: bool = capi.call_future_poll(self._future)
+        self.cpu_ns += thread_time_ns() - began
+        return done
+
+    # -- imports -------------------------------------------------------------------------------------------
+
+    async def _answer(self, pending: PendingImport, context: CallContext | None) -> None:
+        if pending.answered:
+            return
+        plan = pending.plan
+        try:
+            pending.answer(await self._ask(pending, context))
+        except LathError as error:
+            told = plan.failure(error)
+            if told is None:
+                raise Trap(f"import {_name_of(pending)} failed: {error}") from error
+            pending.answer(told)
+
+    async def _ask(self, pending: PendingImport, context: CallContext | None) -> Any:
+        plan = pending.plan
+        if plan.waiting is not None:
+            return await plan.waiting(pending.params)
+        if context is None:
+            raise Internal(f"{_name_of(pending)} was called while the instance started, on behalf of no call")
+        try:
+            return await self._settings.on_import(plan.import_, context, pending.params)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise Internal(f"import {_name_of(pending)}: what answers it was cancelled") from None
+        except LathError:
+            raise
+        except Exception as error:
+            raise Internal(f"import {_name_of(pending)}: {type(error).__name__}: {error}") from error
+
+    # -- handles (values.HandleTable)
+    # ----------------------------------------------------------------------------
+
+    def lower_handle(self, handle: Handle, data: bytes) -> int:
+        number = self._settings.linkage.resource_id(handle)
+        if number is None:
+            raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
+        if len(self.handles) >= HANDLES_MAX:
+            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
+        rep = next(self._reps) & 0xFFFFFFFF
+        host, slot = capi.resource_host_new(True, rep, number), capi.Slot()
+        try:
+            capi.check(capi.resource_host_to_any(self.context, host, ctypes.addressof(slot)))
+        finally:
+            capi.resource_host_delete(host)
+        self.handles[rep] = data
+        return slot.value or 0
+
+    def lift_handle(self, handle: Handle, resource_any: int) -> bytes:
+        rep = self._take(resource_any)
+        return self.handles.pop(rep) if handle.mode == "own" else self.handles[rep]
+
+    def _take(self, resource_any: int) -> int:
+        """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
+        slot = capi.Slot()
+        capi.check(capi.resource_any_to_host(self.context, resource_any, ctypes.addressof(slot)))
+        rep: int = capi.resource_host_rep(slot.value)
+        capi.resource_host_delete(slot.value)
+        return rep
+
+    def drop_handle(self, resource_any: int) -> None:
+        # an asynchronous store refuses `resource_any_drop`; taking the handle over ends it as well
+        self.handles.pop(self._take(resource_any), None)
+
+    # -- rest ----------------------------------------------------------------------------------------------
+
+    def print(self, stream: str, data: bytes) -> None:
+        """Takes what the guest writes (wasi.Printer)."""
+        lines = self._outputs.get(stream)
+        if lines is None:
+            lines = self._outputs[stream] = Lines(stream, self._settings.linkage.log)
+        lines.write(data)
+
+    def _explain(self, failure: capi.WasmtimeFailure) -> LathError:
+        lines = self._outputs.get("stderr")
+        if lines is not None:
+            lines.end()
+        settings = self._settings
+        complaints = lines.recent if lines else ()
+        return explain(failure, complaints, settings.memory_bytes_max, settings.fuel_max)
+
+    def _function(self, export: ExportPlan) -> Any:
+        function = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_func_t
+        found = capi.instance_get_func(
+            ctypes.addressof(self._instance), self.context, export.index, ctypes.addressof(function)
+        )
+        if not found:
+            raise Internal("wasmtime does not find a function that the component exports")
+        return function
+
+
+def _name_of(pending: PendingImport) -> str:
+    import_ = pending.plan.import_
+    return f"{import_.name}.{import_.function}" if import_.name else import_.function

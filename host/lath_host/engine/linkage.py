@@ -1,0 +1,369 @@
+"""What one component's guests are linked to: a linker whose imports are Python, with the callbacks behind it.
+
+An import's callback runs inside the poll of its guest, on the loop or in a pool thread. It does no work: it
+reads the parameters and leaves a `PendingImport` on the guest. The call's own task, which polls the guest,
+then finds it there and awaits the answer, so an import needs no task, no event and no lock of its own, sees
+the caller's context variables, and ends with the caller when that is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lath.errors import InvalidArgument, LathError
+from lath.names import DEFAULT_LINK
+from lath.wit.types import Func, Handle, Interface, Primitive, ResultOf, Variant
+from lath_host.engine import capi
+from lath_host.engine.compose.bridge import func_in_bulk
+from lath_host.engine.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
+from lath_host.engine.values.arena import BYTES_AT
+from lath_host.engine.wasi import Immediate, Waiting, native_interface
+from lath_host.engine.wasi.answers import answer_for, is_ours
+from lath_host.engine.wasi.output import Log, OnLoop
+
+if TYPE_CHECKING:
+    from lath_host.engine.engine import CompiledComponent
+    from lath_host.engine.guest import Guest
+
+
+class CallContext:
+    """What travels with one call of a guest: the engine hands it to every import made meanwhile, unread."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Import:
+    """A function that a component imports and that is answered from Python.
+
+    Attributes:
+        name: The import as it stands in the component.
+        interface: The interface; its `name` is what a label implements, where there is one.
+        function: The function's WIT name.
+        func: Its signature.
+        link_name: Which link answers: the label, or "default".
+    """
+
+    name: str
+    interface: Interface
+    function: str
+    func: Func
+    link_name: str
+
+
+ImportHandler = Callable[[Import, CallContext, list[Any]], Awaitable[Any]]
+"""Answers an import: (import, the call's context, wire values) -> wire value; raises `LathError`."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ImportPlan:
+    """An import, compiled: how its parameters are read, who answers, how the answer is laid out."""
+
+    import_: Import
+    lift_params: Callable[[int, Any], list[Any]]
+    lower_result: Lower | None
+    lowers_handles: bool
+    immediate: Immediate | None
+    waiting: Waiting | None
+
+    def failure(self, error: LathError) -> Any:
+        """The wire value that tells the guest of `error`; None where its type has no place for it."""
+        result = self.import_.func.result
+        if not isinstance(result, ResultOf):
+            return None
+        if result.err == Primitive("string"):
+            return {"err": str(error)}
+        if isinstance(result.err, Variant):
+            for case in result.err.cases:
+                if case.name == "other" and case.type == Primitive("string"):
+                    return {"err": {"other": str(error)}}
+        return None
+
+
+@dataclass(eq=False, slots=True)
+class PendingImport:
+    """An import that a guest waits for.
+
+    Attributes:
+        plan: Which one.
+        params: Its parameters.
+        results: Address at which wasmtime wants the result.
+        answered: Whether the guest may go on.
+        value: The answer, as a wire value.
+        data: The answer, laid out; empty where there is none.
+        arena: Keeps what `data` points to.
+    """
+
+    plan: ImportPlan
+    params: list[Any]
+    results: int
+    answered: bool = False
+    value: Any = None
+    data: bytes = b""
+    arena: Arena | None = None
+
+    def answer(self, value: Any) -> None:
+        """Takes the answer.
+
+        Raises:
+            InvalidArgument: It is not of the import's type.
+        """
+        if self.plan.lower_result is not None:
+            self.value = value
+            self.arena = Arena()
+            self.data = self.plan.lower_result(value, self.arena)
+        elif value is not None:
+            raise InvalidArgument(f"result: expected nil (the function returns nothing), got {value!r:.80}")
+        self.answered = True
+
+    def write(self, guest: Guest) -> None:
+        """Hands the answer to wasmtime. Handles are made only here, inside the poll."""
+        if self.plan.lower_result is None:
+            return
+        data, arena = self.data, None
+        if self.plan.lowers_handles:
+            arena = Arena(guest)
+            data = self.plan.lower_result(self.value, arena)
+        capi.val_clone(id(data) + BYTES_AT, self.results)
+        if arena is not None:
+            arena.end()
+
+
+_CONTINUATION: Final = struct.Struct("<QQQ")
+"""`wasmtime_async_continuation_t`: callback, env, finalizer."""
+
+
+class Linkage:
+    """A linker for one component, and everything that has to live as long as its guests.
+
+    Args:
+        engine: Address of the wasm engine.
+        compiled: The component.
+        log: Gets what guests print; None: nobody does.
+
+    Raises:
+        InvalidArgument: The component has an import that cannot be carried.
+    """
+
+    def __init__(self, engine: int, compiled: CompiledComponent, log: Log | None) -> None:
+        self.guests: dict[int, Guest] = {}
+        """By the address of the store's context, which is all that a callback is told."""
+        self.log = OnLoop(log) if log else None
+        self._resource_ids: dict[tuple[str, str], int] = {}
+        self._kept: list[Any] = []
+        self._empty: asyncio.Future[None] | None = None
+        self._continuation = capi.Continuation(self._continue)
+        self._continuation_at = capi.address(self._continuation)
+        self._destructor = capi.Destructor(self._dropped)
+        self._check(compiled)
+        self.linker: int = capi.linker_new(engine)
+        capi.linker_allow_shadowing(self.linker, True)
+        try:
+            capi.check(capi.linker_add_wasip2_async(self.linker))
+            self._define(compiled.world.imports)
+            self._define_twins(compiled)
+        except capi.WasmtimeFailure as failure:
+            self.close()
+            raise InvalidArgument(f"the imports cannot be linked: {failure.message}") from None
+
+    def close(self) -> None:
+        """Frees the linker. No guest may be left."""
+        if self.linker:
+            capi.linker_delete(self.linker)
+            self.linker = 0
+
+    def gone(self, context: int) -> None:
+        """A guest's store has been deleted."""
+        self.guests.pop(context, None)
+        if not self.guests and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    async def emptied(self) -> None:
+        """Returns once no guest is left: a thread may still be polling one."""
+        if self.guests:
+            self._empty = asyncio.get_running_loop().create_future()
+            await self._empty
+
+    def resource_id(self, handle: Handle) -> int | None:
+        """The number under which wasmtime knows the resource; None for one of wasmtime's own."""
+        return self._resource_ids.get(_resource_key(handle.interface, handle.resource))
+
+    # -- linking -------------------------------------------------------------------------------------------
+
+    def _check(self, compiled: CompiledComponent) -> None:
+        for (owner, function), reason in compiled.refused_imports.items():
+            raise InvalidArgument(f"import {owner or 'world'} {function} cannot be linked: {reason}")
+        for name, interface in compiled.world.imports.items():
+            if native_interface(interface.name):
+                continue
+            for function, func in interface.functions.items():
+                types = [param.type for param in func.params] + [func.result]
+                for handle in (handle for type_ in types for handle in handles_in(type_)):
+                    if native_interface(handle.interface):
+                        raise InvalidArgument(
+                            f"import {name} {function} cannot be linked: it uses {handle.resource} of "
+                            f"{handle.interface}, which does not leave the guest"
+                        )
+
+    def _define(self, imports: Mapping[str, Interface]) -> None:
+        root = capi.linker_root(self.linker)
+        try:
+            for name, interface in imports.items():
+                native = native_interface(interface.name)
+                if native is not None:
+                    self._define_native(root, native, interface)
+                elif name:
+                    self._define_linked(root, name, interface)
+                else:
+                    for function, func in interface.functions.items():
+                        self._define_func(root, _plan(name, interface, function, func))
+        finally:
+            capi.linker_instance_delete(root)
+
+    def _define_native(self, root: int, native: str, interface: Interface) -> None:
+        instance = self._instance(root, native)
+        try:
+            for resource in interface.resources if is_ours(native) else ():
+                if _resource_key(native, resource) not in self._resource_ids:  # under another version already
+                    self._define_resource(instance, native, resource)
+            for function, func in interface.functions.items():
+                immediate, waiting = answer_for(native, function, func)
+                if immediate or waiting:
+                    plan = _plan(native, interface, function, func, immediate=immediate, waiting=waiting)
+                    self._define_func(instance, plan)
+        finally:
+            capi.linker_instance_delete(instance)
+
+    def _define_linked(self, root: int, name: str, interface: Interface) -> None:
+        instance = self._instance(root, name)
+        try:
+            for resource in interface.resources:
+                self._define_resource(instance, name, resource)
+            for function, func in interface.functions.items():
+                self._define_func(instance, _plan(name, interface, function, func))
+        finally:
+            capi.linker_instance_delete(instance)
+
+    def _define_twins(self, compiled: CompiledComponent) -> None:
+        """What a bridge imports in place of a function: the same, with `list<u8>` in bulk."""
+        root = capi.linker_root(self.linker)
+        try:
+            for name, interface in compiled.world.imports.items():
+                for function, func in interface.functions.items():
+                    twin = compiled.twin("import", name, function)
+                    if twin:
+                        plan = _plan(name, interface, function, func, carried=func_in_bulk(func))
+                        self._define_func(root, plan, twin)
+        finally:
+            capi.linker_instance_delete(root)
+
+    def _instance(self, root: int, name: str) -> int:
+        slot, data = capi.Slot(), name.encode()
+        capi.check(capi.linker_instance_add_instance(root, data, len(data), ctypes.addressof(slot)))
+        return slot.value or 0
+
+    def _define_resource(self, instance: int, interface: str, name: str) -> None:
+        number = len(self._resource_ids) + 1
+        self._resource_ids[_resource_key(interface, name)] = number
+        type_, data = capi.resource_type_new_host(number), name.encode()
+        try:
+            destructor = capi.address(self._destructor)
+            capi.check(
+                capi.linker_instance_add_resource(instance, data, len(data), type_, destructor, None, None)
+            )
+        finally:
+            capi.resource_type_delete(type_)
+
+    def _define_func(self, instance: int, plan: ImportPlan, name: str = "") -> None:
+        callback = capi.ImportCallback(self._callback(plan))
+        self._kept.append(callback)
+        data = (name or plan.import_.function).encode()
+        capi.check(
+            capi.linker_instance_add_func_async(instance, data, len(data), capi.address(callback), None, None)
+        )
+
+    # -- callbacks: no exception may leave them, it would end the process
+    # -------------------------------------
+
+    def _callback(self, plan: ImportPlan) -> Callable[..., None]:
+        guests, continuation = self.guests, self._continuation_at
+        lift, immediate, owner = plan.lift_params, plan.immediate, plan.import_.interface.name
+        pack, memmove, size = _CONTINUATION.pack, ctypes.memmove, _CONTINUATION.size
+
+        def callback(
+            data: Any, context: int, type_: int, args: int, args_len: int, results: int, results_len: int,
+            error_out: int, continuation_out: int,
+        ) -> None:  # fmt: skip
+            try:
+                guest = guests[context]
+                counts = guest.host_calls
+                counts[owner] = counts.get(owner, 0) + 1
+                guest.pending = pending = PendingImport(plan, lift(args, guest), results)
+                if immediate is not None:
+                    pending.answer(immediate(guest, pending.params))
+                memmove(continuation_out, pack(continuation, context, 0), size)
+            except BaseException as error:
+                _refuse(guests.get(context), error, error_out)
+
+        return callback
+
+    def _continue(self, context: int) -> bool:
+        """Whether the guest may go on; writes what it waited for."""
+        guest = self.guests.get(context)
+        if guest is None or guest.pending is None or not guest.pending.answered:
+            return False
+        try:
+            guest.pending.write(guest)
+        except BaseException as error:
+            guest.failure = error
+            return False
+        guest.pending = None
+        return True
+
+    def _dropped(self, data: Any, context: int, rep: int) -> int:
+        """A guest has dropped a handle that it owned."""
+        with suppress(BaseException):
+            self.guests[context].handles.pop(rep, None)
+        return 0
+
+
+def _refuse(guest: Guest | None, error: BaseException, error_out: int) -> None:
+    """Has the import trap. The error itself is kept with the guest, for its caller."""
+    with suppress(BaseException):
+        if guest is not None:
+            guest.failure = error
+    pointer = capi.error_new(b"the import failed")
+    ctypes.memmove(error_out, pointer.to_bytes(capi.POINTER_BYTES, "little"), capi.POINTER_BYTES)
+
+
+def _resource_key(interface: str, name: str) -> tuple[str, str]:
+    """Native interfaces are one under all their versions."""
+    return native_interface(interface) or interface, name
+
+
+def _plan(
+    name: str,
+    interface: Interface,
+    function: str,
+    func: Func,
+    *,
+    immediate: Immediate | None = None,
+    waiting: Waiting | None = None,
+    carried: Func | None = None,
+) -> ImportPlan:
+    """Compiles an import; `carried` is its type as it crosses, where that is another than `func`."""
+    carried = carried or func
+    return ImportPlan(
+        Import(name, interface, function, func, interface.label or DEFAULT_LINK),
+        lift_params_of(carried.params),
+        lower_result_of(carried.result) if carried.result else None,
+        any(True for _ in handles_in(func.result)),
+        immediate,
+        waiting,
+    )

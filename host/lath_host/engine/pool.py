@@ -1,0 +1,427 @@
+"""The instances of one component: warm ones, limits, and a bounded queue in front.
+
+By default every call gets an instance that nobody has used; some are made ahead. With `reuse` instances
+serve call after call, one at a time, up to `calls_max`, and are dropped after `idle_seconds` without one.
+A permit is held from before an instance is taken until its store is gone (or idle again), so
+`max_instances` bounds what exists, and a permit comes back on every path: `_give_back` is the only one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Coroutine
+from time import perf_counter_ns
+from typing import Any, Final
+
+from lath.errors import (
+    CallCancelled,
+    DeadlineExceeded,
+    Draining,
+    InvalidArgument,
+    LathError,
+    Overloaded,
+)  # fmt: skip
+from lath.telemetry.metrics import instruments
+from lath.telemetry.spans import recorder
+from lath.wit.types import Func
+from lath_host.engine import capi
+from lath_host.engine.engine import CompiledComponent, Engine
+from lath_host.engine.explain import MemoryExceeded
+from lath_host.engine.exports import ExportPlan, Exports
+from lath_host.engine.guest import Guest, GuestSettings
+from lath_host.engine.idle import IdleGuests
+from lath_host.engine.limits import Limits, PoolStats
+from lath_host.engine.linkage import CallContext, ImportHandler, Linkage
+from lath_host.engine.threads import Share
+from lath_host.engine.usage import CallUsage, Usage, tell
+from lath_host.engine.values import Arena
+from lath_host.engine.wasi.output import Log
+
+_UNBOUNDED: Final = sys.maxsize
+
+
+class InstancePool:
+    """Runs one component. An async context manager.
+
+    Args:
+        engine: Where it runs.
+        compiled: What to run.
+        limits: What it may use.
+        on_import: Answers every import that is not native WASI.
+        name: Its name, for messages.
+        log: Gets each line that a guest prints: (stream, line), on the loop. None: nobody does.
+        usage: Where what calls use is summed up; None makes one.
+
+    Raises:
+        InvalidArgument: The component has an import that cannot be carried.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        compiled: CompiledComponent,
+        limits: Limits,
+        on_import: ImportHandler,
+        *,
+        name: str,
+        log: Log | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self._calls_max = _calls_max(limits)
+        self.usage = usage or Usage()
+        self._engine = engine
+        self._compiled = compiled
+        self._on_import = on_import
+        self._metered = limits.fuel_max is not None
+        wasm = engine.metered if self._metered else engine.wasm
+        self._wasm_engine = capi.pointer_value(wasm.ptr())
+        self._linkage = Linkage(self._wasm_engine, compiled, log)
+        self._settings: GuestSettings | None = None
+        self._exports = Exports(compiled, name)
+        self._share = Share(name, limits.cpu_weight)
+        self._kept = IdleGuests(engine.warm, limits.idle_seconds)
+        self._idle = self._kept.guests
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timeouts: set[asyncio.Timeout] = set()
+        self._permits = 0
+        self._calls = 0
+        self._failures = 0
+        self._refill: asyncio.Task[None] | None = None
+        self._draining = False
+        self._stopping = False
+        self._closed = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    async def __aenter__(self) -> InstancePool:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @property
+    def stats(self) -> PoolStats:
+        return PoolStats(self._permits, len(self._waiting), len(self._idle), self._calls, self._failures)
+
+    # -- the public calls ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Makes the first instance, so that what cannot run is told now. A call does this too.
+
+        Raises:
+            InvalidArgument: wasmtime refuses the component, or the host has too little memory for it; the
+                message has the reason.
+        """
+        self._engine.warm.check(self.name, self.limits.memory_bytes_max)
+        guest = Guest(await self._ready())
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout_ms / 1000
+        try:
+            await self._bounded(guest.instantiate(), deadline, self.limits.timeout_ms, " when it was started")
+        except LathError as error:
+            guest.discard()
+            raise InvalidArgument(f"{self.name} does not start: {error.message}") from error
+        except BaseException:
+            guest.discard()
+            raise
+        if not self._kept.keep(guest):
+            guest.discard()
+        self._warm_up()
+
+    def export(self, interface: str, function: str) -> Func:
+        """The signature of an exported function.
+
+        Raises:
+            NotFound: There is none of that name, or only in another version; both are named.
+            InvalidArgument: It cannot be called; the message has the reason.
+        """
+        return self._exports.find(interface, function)[1]
+
+    async def call(
+        self,
+        interface: str,
+        function: str,
+        params: list[Any],
+        *,
+        context: CallContext,
+        timeout_ms: int | None = None,
+    ) -> Any:
+        """Calls an exported function.
+
+        Args:
+            interface: Its interface, with or without a version; empty for a function of the world itself.
+            function: Its WIT name.
+            params: Wire values.
+            context: Given to every import that is made meanwhile.
+            timeout_ms: For the whole call, waiting for an instance included; None: the limit's.
+
+        Returns:
+            The result as a wire value, None where there is none.
+
+        Raises:
+            NotFound: There is no such interface, version or function.
+            InvalidArgument: The parameters are not of the function's types. No instance was touched.
+            Overloaded: The queue is full.
+            Draining: The pool takes no more calls.
+            Trap: The guest trapped.
+            LimitExceeded: The guest went past its memory or fuel.
+            DeadlineExceeded: The time is up.
+            CallCancelled: The pool was closed meanwhile.
+        """
+        began = started = perf_counter_ns()
+        export = self._exports.plans.get((interface, function)) or await self._prepare(interface, function)
+        arena = Arena()
+        data = export.lower_params(params, arena)
+        if self._draining:
+            raise Draining(f"{self.name} is stopping")
+        limit_ms = timeout_ms or self.limits.timeout_ms
+        deadline: float | None = None
+        if self._idle and self._permits < self.limits.max_instances and not self._waiting:
+            self._take_permit()
+            guest = self._take_idle()
+        else:
+            deadline = asyncio.get_running_loop().time() + limit_ms / 1000
+            guest = await self._acquire(deadline, limit_ms)
+            started = perf_counter_ns()
+        self._calls += 1
+        slow = self._metered
+        try:
+            if not guest.start(export, params, data, arena):
+                slow = True
+                guest.cpu_ns = perf_counter_ns() - started
+                if deadline is None:
+                    deadline = asyncio.get_running_loop().time() + limit_ms / 1000
+                await self._bounded(guest.drive(context), deadline, limit_ms, "")
+            result = guest.finish(export)
+        except BaseException as error:
+            self._failures += 1
+            self._account(guest, began, started, error)
+            guest.discard(self._give_back)
+            raise
+        if slow or guest.host_calls or recorder.tracer or instruments.calls:
+            self._account(guest, began, started, None)
+        else:
+            self.usage.quick_ns += perf_counter_ns() - began
+        guest.served += 1
+        if guest.served < self._calls_max and not self._draining:
+            if guest.budget_bytes and self._kept.seconds_max is None:
+                self._idle.append(guest)  # what `keep` would do, without the call
+                self._give_back()
+                return result
+            if self._kept.keep(guest):
+                self._give_back()
+                return result
+        # the caller gets its result first: throwing a store away may take as long as the call did
+        asyncio.get_running_loop().call_soon(guest.discard, self._give_back)
+        return result
+
+    async def scale(self, limits: Limits) -> None:
+        """Changes the limits. What bounds one instance holds for those made from here on.
+
+        Raises:
+            InvalidArgument: `fuel_max` is set where it was not, or the reverse: start the component anew. Or
+                the host has too little memory.
+        """
+        self._engine.warm.check(self.name, limits.memory_bytes_max)
+        if (limits.fuel_max is not None) != self._metered:
+            raise InvalidArgument("fuel_max cannot be added or removed while a component runs: start it anew")
+        self.limits = limits
+        self._calls_max = _calls_max(limits)
+        self._share.weight = limits.cpu_weight
+        self._settings = None
+        self._kept.clear()
+        self._kept.seconds_max = limits.idle_seconds
+        self._grant()
+        self._warm_up()
+
+    async def drain(self) -> None:
+        """Takes no more calls, refuses those that wait, and returns once those that run have ended."""
+        self._draining = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(Draining(f"{self.name} is stopping"))
+        self._waiting.clear()
+        await self._quiet.wait()
+
+    async def close(self) -> None:
+        """Ends everything. Calls that still run raise `CallCancelled`; `drain` first to let them end."""
+        if self._closed:
+            return
+        self._stopping = True
+        now = asyncio.get_running_loop().time()
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(now)
+        await self.drain()
+        if self._refill is not None:
+            self._refill.cancel()
+            await asyncio.wait([self._refill])
+        self._kept.clear()
+        await self._linkage.emptied()
+        if self._closed:
+            return
+        self._closed = True
+        self._exports.close()
+        self._linkage.close()
+
+    # -- permits and instances -------------------------------------------------------------------------------
+
+    async def _acquire(self, deadline: float, limit_ms: int) -> Guest:
+        """Takes a permit, in turn, and an instance."""
+        if self._permits < self.limits.max_instances and not self._waiting:
+            self._take_permit()
+        else:
+            if len(self._waiting) >= self.limits.queue_max:
+                raise Overloaded(
+                    f"{self.name} has no room: {self._permits} calls run (max_instances) "
+                    f"and {len(self._waiting)} wait (queue_max)"
+                )
+            await self._queue(deadline, limit_ms)
+        if self._idle:
+            return self._take_idle()
+        guest: Guest | None = None
+        try:
+            guest = Guest(await self._ready())
+            await self._bounded(guest.instantiate(), deadline, limit_ms, " while its instance started")
+        except BaseException:
+            self._failures += 1
+            if guest is not None:
+                guest.discard(self._give_back)
+            else:
+                self._give_back()
+            raise
+        return guest
+
+    async def _queue(self, deadline: float, limit_ms: int) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await self._bounded(_wait(waiter), deadline, limit_ms, ", all of it in the queue")
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._give_back()  # the permit came in the same moment
+            elif waiter in self._waiting:
+                self._waiting.remove(waiter)
+            raise
+
+    def _take_idle(self) -> Guest:
+        # the most recently used is the warmest; of fresh ones the oldest goes first
+        if self.limits.reuse:
+            return self._idle.pop()
+        guest = self._idle.popleft()
+        self._kept.release(guest)
+        return guest
+
+    def _account(self, guest: Guest, began: int, started: int, error: BaseException | None) -> None:
+        """Counts what a call has used that came at `began` and got its instance at `started`."""
+        now = perf_counter_ns()
+        cpu_ns, guest.cpu_ns = guest.cpu_ns or now - started, 0
+        host_calls, guest.host_calls = guest.host_calls, {}
+        fuel = guest.fuel_used() if self._metered else None
+        memory_limited = isinstance(error, MemoryExceeded)
+        self.usage.add(now - began, cpu_ns, fuel or 0, memory_limited, host_calls)
+        if recorder.tracer or instruments.calls:
+            tell(self.name, CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
+
+    def _take_permit(self) -> None:
+        self._permits += 1
+        self._quiet.clear()
+
+    def _give_back(self) -> None:
+        self._permits -= 1
+        if self._waiting:
+            self._grant()
+        if self._permits == 0:
+            self._quiet.set()
+        if not self.limits.reuse:
+            self._warm_up()
+
+    def _grant(self) -> None:
+        while self._waiting and self._permits < self.limits.max_instances:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                self._take_permit()
+                waiter.set_result(None)
+
+    def _warm_up(self) -> None:
+        """Has instances made ahead, when calls leave time for it."""
+        if self._draining or self._refill is not None or len(self._idle) >= self._warm_target():
+            return
+        if not self._engine.warm.has_room(self.limits.memory_bytes_max):
+            return
+        self._refill = asyncio.get_running_loop().create_task(self._fill(), name=f"lath-warm-{self.name}")
+        self._refill.add_done_callback(self._filled)
+
+    def _warm_target(self) -> int:
+        return 0 if self.limits.reuse else min(self.limits.warm_instances, self.limits.max_instances)
+
+    async def _fill(self) -> None:
+        while not self._draining and len(self._idle) < self._warm_target():
+            settings = await self._ready()
+            guest = Guest(settings)
+            if not self._kept.reserve(guest):
+                guest.discard()
+                return
+            try:
+                async with asyncio.timeout(self.limits.timeout_ms / 1000):
+                    await guest.instantiate()
+            except (LathError, TimeoutError):
+                guest.discard()
+                return  # the next call makes its own instance, and tells its caller why it cannot
+            except BaseException:
+                guest.discard()
+                raise
+            if settings is not self._settings or not self._kept.keep(guest):
+                guest.discard()
+            await asyncio.sleep(0)
+
+    def _filled(self, task: asyncio.Task[None]) -> None:
+        self._refill = None
+
+    async def _bounded(
+        self, work: Coroutine[Any, Any, None], deadline: float, limit_ms: int, where: str
+    ) -> None:
+        """Awaits `work` until `deadline` (on the loop's clock), or until the pool is closed."""
+        timeout = asyncio.timeout_at(deadline if not self._stopping else 0)
+        try:
+            async with timeout:
+                self._timeouts.add(timeout)
+                await work
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            if self._stopping:
+                raise CallCancelled(f"{self.name} was stopped") from None
+            raise DeadlineExceeded(f"{self.name} did not answer within {limit_ms} ms{where}") from None
+        finally:
+            self._timeouts.discard(timeout)
+
+    # -- exports ---------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> GuestSettings:
+        """What guests are made from, of the limits as they are now."""
+        if self._settings is None:
+            component = await self._compiled.prepared(metered=self._metered)
+            limits = self.limits
+            self._settings = GuestSettings(
+                self._engine, self._wasm_engine, component, capi.pointer_value(component.ptr()),
+                self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max, self.usage,
+                self._share,
+            )  # fmt: skip
+        return self._settings
+
+    async def _prepare(self, interface: str, function: str) -> ExportPlan:
+        self._exports.find(interface, function)  # refused before anything is compiled for it
+        return self._exports.prepare((await self._ready()).component, interface, function)
+
+
+def _calls_max(limits: Limits) -> int:
+    """How many calls one instance serves; a count that it reaches is its last."""
+    return (limits.calls_max or _UNBOUNDED) if limits.reuse else 1
+
+
+async def _wait(waiter: asyncio.Future[None]) -> None:
+    await waiter

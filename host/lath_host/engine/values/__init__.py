@@ -1,0 +1,18 @@
+"""Wire values to component values and back, by closures that are compiled once per type.
+
+A *wire value* is the plain Python object that msgpack gives (see the table in docs/protocol): `lower` lays it
+out in memory as wasmtime wants to read it, `lift` reads what wasmtime has written. Neither asks a type
+anything at run time.
+"""
+
+from __future__ import annotations
+
+from lath_host.engine.values.arena import Arena, HandleTable, Lower
+from lath_host.engine.values.lift import Lift, lift_of, lift_params_of
+from lath_host.engine.values.lower import LowerParams, lower_of, lower_params_of, lower_result_of
+from lath_host.engine.values.walk import handles_in, has_handles
+
+__all__ = [
+    "Arena", "HandleTable", "Lift", "Lower", "LowerParams", "handles_in", "has_handles", "lift_of",
+    "lift_params_of", "lower_of", "lower_params_of", "lower_result_of",
+]  # fmt: skip

@@ -1,0 +1,131 @@
+"""Providers that run inside the host: the same class as in a process of its own, without the bus hop.
+
+They are found through the entry-point group `lath.providers`; the name there is the name in `builtin:{name}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from lath.bus import Bus
+from lath.errors import InvalidArgument, NotFound
+from lath.model import ProviderStatus
+from lath.names import new_id
+from lath.provider import Provider, ProviderInstance
+from lath_host.components.local import LocalCall, LocalTargets
+from lath_host.providers.supervisor import ProviderSpec
+
+ENTRY_POINTS: Final = "lath.providers"
+
+
+async def find_builtin(name: str) -> type[Provider]:
+    """The provider class of that name; looked for and imported in a thread, since both read files.
+
+    Raises:
+        NotFound: No installed distribution offers it; the message names those that are offered.
+        InvalidArgument: What is offered cannot be imported or is no provider.
+    """
+    return await asyncio.to_thread(_find, name)
+
+
+def _find(name: str) -> type[Provider]:
+    offered: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    entry = offered.get(name)
+    if entry is None:
+        there = ", ".join(sorted(offered)) or "none"
+        raise NotFound(f"no built-in provider is called {name}; installed are: {there}")
+    try:
+        module = importlib.import_module(entry.module)
+        found: Any = module
+        for attribute in entry.attr.split("."):
+            found = getattr(found, attribute)
+    except (ImportError, AttributeError) as e:
+        raise InvalidArgument(f"built-in provider {name} ({entry.value}) cannot be imported: {e}") from None
+    if not (isinstance(found, type) and issubclass(found, Provider)):
+        raise InvalidArgument(f"built-in provider {name} ({entry.value}) is no subclass of lath's Provider")
+    return found
+
+
+class BuiltinProvider:
+    """One provider inside this host.
+
+    Args:
+        spec: What to run.
+        provider: The class.
+        bus: The host's connection.
+        host_id: The host.
+        targets: Where it is offered to the components here.
+        config: Reads its config, at the start.
+    """
+
+    pid: int | None = None
+    restarts = 0
+    ended_at: float | None = None
+
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        provider: type[Provider],
+        bus: Bus,
+        host_id: str,
+        targets: LocalTargets,
+        config: Callable[[], Awaitable[Mapping[str, str]]],
+    ) -> None:
+        self.spec = spec
+        self.status: ProviderStatus = "starting"
+        self.instance_id = new_id()
+        self.last_error: str | None = None
+        self._provider = provider
+        self._bus = bus
+        self._host_id = host_id
+        self._targets = targets
+        self._config = config
+        self._instance: ProviderInstance | None = None
+
+    async def start(self) -> None:
+        """Starts it; on return it serves.
+
+        Raises:
+            LathError: Why it cannot.
+        """
+        self._instance = ProviderInstance(
+            self._provider(),
+            self._bus,
+            provider_id=self.spec.id,
+            instance_id=self.instance_id,
+            host_id=self._host_id,
+            config=dict(await self._config()),
+        )
+        await self._instance.start()
+        self.status = "running"
+        self._targets.add(self.spec.id, self)
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no new calls, lets those that run finish, closes its links."""
+        self.status = "stopping"
+        self._targets.remove(self.spec.id, self)
+        if self._instance is not None:
+            try:
+                await self._instance.drain(grace_s * 1000)
+            finally:
+                await self._instance.close()
+
+    def has_room(self) -> bool:
+        return self.status == "running" and self._instance is not None and self._instance.accepting
+
+    async def call_local(self, call: LocalCall) -> Any:
+        """A call of a component of this host; wire values in and out."""
+        assert self._instance is not None, "offered only once it runs"
+        return await self._instance.handle_local(
+            source=call.source,
+            link=call.link_name,
+            interface=call.interface,
+            function=call.function,
+            params=call.params,
+            deadline=call.deadline,
+            revision=call.revision,
+        )
