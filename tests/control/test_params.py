@@ -53,17 +53,20 @@ def test_a_package_has_a_namespace() -> None:
 
 
 def test_limits_that_are_not_given_are_the_hosts() -> None:
-    assert limits(None, None, None, None, None, False) is None
-    given = limits("64MiB", "5s", None, 0, None, True)
+    assert limits() is None
+    given = limits(memory="64MiB", timeout="5s", queue=0, reuse=True, calls=100, idle="1500ms", weight=3)
     assert given is not None
     assert given.model_dump(exclude_none=True) == {
         "memory_bytes_max": 64 * 2**20,
         "timeout_ms": 5_000,
         "queue_max": 0,
         "reuse": True,
+        "calls_max": 100,
+        "idle_seconds": 2,
+        "cpu_weight": 3,
     }
 
 
 def test_a_limit_out_of_range_is_named() -> None:
     with pytest.raises(InvalidArgument, match="memory_bytes_max"):
-        limits("1", None, None, None, None, False)
+        limits(memory="1")

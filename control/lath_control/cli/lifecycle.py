@@ -85,6 +85,20 @@ async def start_component(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="Use an instance for many calls.", rich_help_panel=_LIMITS)
     ] = False,
+    calls_max: Annotated[
+        int | None,
+        typer.Option("--calls-max", help="Calls before a reused one is replaced.", rich_help_panel=_LIMITS),
+    ] = None,
+    idle: Annotated[
+        str | None,
+        typer.Option(
+            "--idle", metavar="DURATION", help="How long a reused one may wait.", rich_help_panel=_LIMITS
+        ),
+    ] = None,
+    cpu_weight: Annotated[
+        int | None,
+        typer.Option("--cpu-weight", help="Its share when many are busy.", rich_help_panel=_LIMITS),
+    ] = None,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
 ) -> None:
@@ -103,7 +117,17 @@ async def start_component(
                 constraints=pairs(label or (), "label"),
                 count=count,
                 config=config or (),
-                limits=limits(memory, call_timeout, fuel, queue, warm, reuse),
+                limits=limits(
+                    memory=memory,
+                    timeout=call_timeout,
+                    fuel=fuel,
+                    queue=queue,
+                    warm=warm,
+                    reuse=reuse,
+                    calls=calls_max,
+                    idle=idle,
+                    weight=cpu_weight,
+                ),
                 annotations=pairs(annotation or (), "annotation"),
                 local=local,
                 wait_ms=wait_ms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final
@@ -72,14 +73,22 @@ def package(text: str) -> tuple[str, str]:
 
 
 def limits(
-    memory: str | None,
-    timeout: str | None,
-    fuel: int | None,
-    queue: int | None,
-    warm: int | None,
-    reuse: bool,
+    *,
+    memory: str | None = None,
+    timeout: str | None = None,
+    fuel: int | None = None,
+    queue: int | None = None,
+    warm: int | None = None,
+    reuse: bool = False,
+    calls: int | None = None,
+    idle: str | None = None,
+    weight: int | None = None,
 ) -> ComponentLimits | None:
-    """A component's limits; None where nothing is given."""
+    """A component's limits; None where nothing is given.
+
+    Raises:
+        InvalidArgument: One is malformed or makes no sense; the message names it.
+    """
     given: dict[str, Any] = {
         "memory_bytes_max": size_bytes(memory) if memory else None,
         "timeout_ms": duration_ms(timeout) if timeout else None,
@@ -87,6 +96,9 @@ def limits(
         "queue_max": queue,
         "warm_instances": warm,
         "reuse": True if reuse else None,
+        "calls_max": calls,
+        "idle_seconds": math.ceil(duration_ms(idle) / 1000) if idle else None,
+        "cpu_weight": weight,
     }
     given = {key: value for key, value in given.items() if value is not None}
     return parse(ComponentLimits, given, "limits") if given else None
