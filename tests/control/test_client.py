@@ -114,9 +114,10 @@ async def test_hosts_are_found_by_id_name_or_the_beginning_of_either(client: Cli
 
 
 async def test_a_stopped_host_says_goodbye(client: Client) -> None:
-    async with aclosing(client.watch()) as stream:
+    listening = asyncio.Event()
+    async with aclosing(client.watch(listening.set)) as stream:
         watching = asyncio.create_task(_first(stream, "host_stopped"))
-        await asyncio.sleep(0)
+        await listening.wait()
         await client.hosts.stop("two", wait_ms=10_000)
         async with asyncio.timeout(10):
             assert (await watching).data["labels"]["zone"] == "b"

@@ -96,11 +96,13 @@ async def test_a_graceful_stop_under_load_loses_no_call_and_sends_host_stopped(
                 lost.append(e)
 
     async def listen() -> None:
-        async for event in client.watch():
+        async for event in client.watch(listens.set):
             if getattr(event, "name", "") == "host_stopped":
                 stopped.append(event.source)
 
+    listens = asyncio.Event()
     listening = asyncio.create_task(listen())
+    await listens.wait()
     async with asyncio.TaskGroup() as callers:
         for _ in range(8):
             callers.create_task(keep_calling("front", FRONT, "x", "e:x"))

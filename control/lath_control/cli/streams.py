@@ -36,8 +36,8 @@ async def events(
     shown = 0
     session.until_interrupted()
     async with session.client() as client:
-        session.out.note(Text(f"events of lattice {client.lattice}; Ctrl-C ends", style="dim"))
-        async with aclosing(client.watch()) as stream:
+        note = Text(f"events of lattice {client.lattice}; Ctrl-C ends", style="dim")
+        async with aclosing(client.watch(lambda: session.out.note(note))) as stream:
             async for event in stream:
                 title = event.name if isinstance(event, CloudEvent) else "link_state"
                 if (title == "host_heartbeat" and not heartbeats) or (name and title not in name):
@@ -89,8 +89,9 @@ async def spy(
     shown = 0
     session.until_interrupted()
     async with session.client() as client:
-        session.out.note(Text(f"calls in lattice {client.lattice}; Ctrl-C ends", style="dim"))
-        async with aclosing(spy_calls(client, target=target, source=source)) as stream:
+        note = Text(f"calls in lattice {client.lattice}; Ctrl-C ends", style="dim")
+        calls = spy_calls(client, target=target, source=source, on_listening=lambda: session.out.note(note))
+        async with aclosing(calls) as stream:
             async for call in stream:
                 session.out.event(call, _call_text(call))
                 shown += 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Any, Final
 
@@ -214,12 +214,13 @@ class Client:
         interface, name = parse_function_path(function)
         return await self.calls.call_json(target, interface, name, args, timeout_ms=timeout_ms)
 
-    def watch(self) -> AsyncGenerator[Event]:
-        """The lattice's events, from now on: hosts, components, providers, links and configs that change.
+    def watch(self, on_listening: Callable[[], None] = lambda: None) -> AsyncGenerator[Event]:
+        """The lattice's events: hosts, components, providers, links and configs that change.
 
+        It begins to listen when the first event is asked for, and calls `on_listening` once it does.
         Close it (`contextlib.aclosing`) or end the loop by leaving the client.
         """
-        return events(self)
+        return events(self, on_listening)
 
     async def doctor(self) -> DoctorReport:
         """Looks for everything that is commonly wrong, and says how to put it right."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -47,12 +47,16 @@ class SpiedCall(View):
 
 
 async def spy_calls(
-    client: Client, *, target: str | None = None, source: str | None = None
+    client: Client,
+    *,
+    target: str | None = None,
+    source: str | None = None,
+    on_listening: Callable[[], None],
 ) -> AsyncGenerator[SpiedCall]:
-    """Every call that crosses the bus from now on. Needs permission to subscribe to them."""
+    """Every call that crosses the bus once `on_listening` was called; one needs permission to subscribe."""
     patterns = subjects.call_patterns_of(client.lattice, target or "")
     types = _Types(client)
-    async with aclosing(messages(client.bus, *patterns)) as stream:
+    async with aclosing(messages(client.bus, *patterns, on_listening=on_listening)) as stream:
         async for message in stream:
             call = await _read(message, types)
             if call is not None and source in (None, call.source):

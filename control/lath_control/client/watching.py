@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -24,8 +24,18 @@ Event: TypeAlias = CloudEvent | LinkEvent
 """What happened: a CloudEvent of the control interface, or a link's change of state."""
 
 
-async def messages(bus: Bus, *patterns: str) -> AsyncGenerator[Msg]:
-    """Every message on some subjects, from now on, until the iterator is closed."""
+def _nothing() -> None:
+    """What is called by default once a watcher listens."""
+
+
+async def messages(
+    bus: Bus, *patterns: str, on_listening: Callable[[], None] = _nothing
+) -> AsyncGenerator[Msg]:
+    """Every message on some subjects, until the iterator is closed.
+
+    It begins to listen when the first message is asked for; `on_listening` is called once it does: what is
+    published from then on is seen.
+    """
     waiting: asyncio.Queue[Msg] = asyncio.Queue(EVENTS_WAITING_MAX)
 
     async def on_message(message: Msg) -> None:
@@ -41,6 +51,7 @@ async def messages(bus: Bus, *patterns: str) -> AsyncGenerator[Msg]:
                 raise PermissionDenied(
                     f"the bus does not permit subscribing to {subscription.subject}: use credentials that may"
                 )
+        on_listening()
         while True:
             yield await waiting.get()
     finally:
@@ -48,11 +59,11 @@ async def messages(bus: Bus, *patterns: str) -> AsyncGenerator[Msg]:
             await subscription.unsubscribe()
 
 
-async def events(client: Client) -> AsyncGenerator[Event]:
-    """Every event of the lattice, from now on; what is no event is passed over."""
+async def events(client: Client, on_listening: Callable[[], None] = _nothing) -> AsyncGenerator[Event]:
+    """Every event of the lattice; what is no event is passed over. See `messages`."""
     lattice = client.lattice
     patterns = (subjects.wasmbus_events_pattern(lattice), subjects.lath_events_pattern(lattice))
-    async with aclosing(messages(client.bus, *patterns)) as stream:
+    async with aclosing(messages(client.bus, *patterns, on_listening=on_listening)) as stream:
         async for message in stream:
             event = read_event(message, lattice)
             if event is not None:
