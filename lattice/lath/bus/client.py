@@ -21,6 +21,7 @@ _log = get_logger("lath.bus")
 RECONNECT_WAIT_MIN_S: Final = 0.1
 RECONNECT_WAIT_MAX_S: Final = 2.0
 _BACKOFF_DOUBLINGS_MAX: Final = 6
+_PING: Final = b"PING\r\n"
 _PERMISSIONS: Final = "permissions violation"
 _AUTHORIZATION: Final = "authorization violation"
 
@@ -110,6 +111,16 @@ class BusClient(Client):
         if self._transport:
             self._transport.close()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """nats-py writes a ping past what waits to be written. Here it stands in line.
+
+        Else a flush could return before the server had heard of the subscriptions made before it, and what was
+        sent to those was lost.
+        """
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        await self._send_command(_PING)
+        await self._flush_pending()
 
     async def _process_pong(self) -> None:
         """nats-py sets the result of a cancelled flush too, which ends its read loop."""
