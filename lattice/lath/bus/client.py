@@ -115,8 +115,8 @@ class BusClient(Client):
     async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
         """nats-py writes a ping past what waits to be written. Here it stands in line.
 
-        Else a flush could return before the server had heard of the subscriptions made before it, and what was
-        sent to those was lost.
+        Else a flush could return before the server had heard of the subscriptions made before it, and what
+        was sent to those was lost.
         """
         self._pongs.append(future or asyncio.get_running_loop().create_future())
         await self._send_command(_PING)
