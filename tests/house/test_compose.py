@@ -115,10 +115,10 @@ def collector(here: Here) -> Iterator[OtlpReceiver]:
 async def url(here: Here, collector: OtlpReceiver) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         for name in NATS:
-            command = here.nats_command(name)
+            command = await asyncio.to_thread(here.nats_command, name)
             await stack.enter_async_context(process(name, command, here.environment(name), here.folder))
         for name in HOSTS:
-            command = here.host_command(name)
+            command = await asyncio.to_thread(here.host_command, name)
             await stack.enter_async_context(process(name, command, here.environment(name), here.folder))
         yield f"nats://{here.address[NATS[0]]}:4222"
 
