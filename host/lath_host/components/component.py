@@ -215,8 +215,7 @@ class Component:
         )
 
     def has_room(self) -> bool:
-        stats = self._pool.stats
-        return not self._draining and stats.running + stats.queued < self._limits.max_instances
+        return not self._draining and self._pool.has_room()
 
     # --- what it says of itself ------------------------------------------------------------------------
 

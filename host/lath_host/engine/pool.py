@@ -2,31 +2,24 @@
 
 By default every call gets an instance that nobody has used; some are made ahead. With `reuse` instances
 serve call after call, one at a time, up to `calls_max`, and are dropped after `idle_seconds` without one.
-A permit is held from before an instance is taken until its store is gone (or idle again), so
-`max_instances` bounds what exists, and a permit comes back on every path: `_give_back` is the only one.
+A permit of the admission is held from before an instance is taken until its store is gone (or idle again), so
+`max_instances` bounds what exists, and it comes back on every path.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections import deque
 from collections.abc import Coroutine
 from time import perf_counter_ns
 from typing import Any, Final
 
-from lath.errors import (
-    CallCancelled,
-    DeadlineExceeded,
-    Draining,
-    InvalidArgument,
-    LathError,
-    Overloaded,
-)  # fmt: skip
+from lath.errors import CallCancelled, DeadlineExceeded, Draining, InvalidArgument, LathError
 from lath.telemetry.metrics import instruments
 from lath.telemetry.spans import recorder
 from lath.wit.types import Func
 from lath_host.engine import capi
+from lath_host.engine.admission import Admission, Entrance
 from lath_host.engine.engine import CompiledComponent, Engine
 from lath_host.engine.explain import MemoryExceeded
 from lath_host.engine.exports import ExportPlan, Exports
@@ -53,6 +46,7 @@ class InstancePool:
         name: Its name, for messages.
         log: Gets each line that a guest prints: (stream, line), on the loop. None: nobody does.
         usage: Where what calls use is summed up; None makes one.
+        admission: Whose permits its calls take, where other pools share them; None makes one.
 
     Raises:
         InvalidArgument: The component has an import that cannot be carried.
@@ -68,6 +62,7 @@ class InstancePool:
         name: str,
         log: Log | None = None,
         usage: Usage | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -85,17 +80,14 @@ class InstancePool:
         self._share = Share(name, limits.cpu_weight)
         self._kept = IdleGuests(engine.warm, limits.idle_seconds)
         self._idle = self._kept.guests
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._admission = admission or Admission(name, limits.max_instances, limits.queue_max)
+        self._entrance = Entrance(self._admission)
         self._timeouts: set[asyncio.Timeout] = set()
-        self._permits = 0
         self._calls = 0
         self._failures = 0
         self._refill: asyncio.Task[None] | None = None
-        self._draining = False
         self._stopping = False
         self._closed = False
-        self._quiet = asyncio.Event()
-        self._quiet.set()
 
     async def __aenter__(self) -> InstancePool:
         return self
@@ -105,7 +97,16 @@ class InstancePool:
 
     @property
     def stats(self) -> PoolStats:
-        return PoolStats(self._permits, len(self._waiting), len(self._idle), self._calls, self._failures)
+        entrance = self._entrance
+        return PoolStats(entrance.held, entrance.queued, len(self._idle), self._calls, self._failures)
+
+    def has_room(self) -> bool:
+        """Whether a call would run at once."""
+        admission = self._admission
+        return (
+            admission.running + len(admission.waiting) < admission.max_instances
+            and not self._entrance.draining
+        )
 
     # -- the public calls ------------------------------------------------------------------------------------
 
@@ -175,12 +176,13 @@ class InstancePool:
         export = self._exports.plans.get((interface, function)) or await self._prepare(interface, function)
         arena = Arena()
         data = export.lower_params(params, arena)
-        if self._draining:
+        admission, entrance = self._admission, self._entrance
+        if entrance.draining:
             raise Draining(f"{self.name} is stopping")
         limit_ms = timeout_ms or self.limits.timeout_ms
         deadline: float | None = None
-        if self._idle and self._permits < self.limits.max_instances and not self._waiting:
-            self._take_permit()
+        if self._idle and admission.running < admission.max_instances and not admission.waiting:
+            entrance.take()
             guest = self._take_idle()
         else:
             deadline = asyncio.get_running_loop().time() + limit_ms / 1000
@@ -206,13 +208,13 @@ class InstancePool:
         else:
             self.usage.quick_ns += perf_counter_ns() - began
         guest.served += 1
-        if guest.served < self._calls_max and not self._draining:
+        if guest.served < self._calls_max and not entrance.draining:
             if guest.budget_bytes and self._kept.seconds_max is None:
                 self._idle.append(guest)  # what `keep` would do, without the call
-                self._give_back()
+                entrance.give_back()
                 return result
             if self._kept.keep(guest):
-                self._give_back()
+                entrance.give_back()
                 return result
         # the caller gets its result first: throwing a store away may take as long as the call did
         asyncio.get_running_loop().call_soon(guest.discard, self._give_back)
@@ -234,17 +236,13 @@ class InstancePool:
         self._settings = None
         self._kept.clear()
         self._kept.seconds_max = limits.idle_seconds
-        self._grant()
+        self._admission.scale(limits.max_instances, limits.queue_max)
         self._warm_up()
 
     async def drain(self) -> None:
         """Takes no more calls, refuses those that wait, and returns once those that run have ended."""
-        self._draining = True
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_exception(Draining(f"{self.name} is stopping"))
-        self._waiting.clear()
-        await self._quiet.wait()
+        self._entrance.shut()
+        await self._entrance.quiet()
 
     async def close(self) -> None:
         """Ends everything. Calls that still run raise `CallCancelled`; `drain` first to let them end."""
@@ -271,15 +269,12 @@ class InstancePool:
 
     async def _acquire(self, deadline: float, limit_ms: int) -> Guest:
         """Takes a permit, in turn, and an instance."""
-        if self._permits < self.limits.max_instances and not self._waiting:
-            self._take_permit()
+        admission = self._admission
+        if admission.running < admission.max_instances and not admission.waiting:
+            self._entrance.take()
         else:
-            if len(self._waiting) >= self.limits.queue_max:
-                raise Overloaded(
-                    f"{self.name} has no room: {self._permits} calls run (max_instances) "
-                    f"and {len(self._waiting)} wait (queue_max)"
-                )
-            await self._queue(deadline, limit_ms)
+            admission.check_queue()
+            await self._bounded(self._entrance.wait_turn(), deadline, limit_ms, ", all of it in the queue")
         if self._idle:
             return self._take_idle()
         guest: Guest | None = None
@@ -294,18 +289,6 @@ class InstancePool:
                 self._give_back()
             raise
         return guest
-
-    async def _queue(self, deadline: float, limit_ms: int) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            await self._bounded(_wait(waiter), deadline, limit_ms, ", all of it in the queue")
-        except BaseException:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._give_back()  # the permit came in the same moment
-            elif waiter in self._waiting:
-                self._waiting.remove(waiter)
-            raise
 
     def _take_idle(self) -> Guest:
         # the most recently used is the warmest; of fresh ones the oldest goes first
@@ -326,29 +309,14 @@ class InstancePool:
         if recorder.tracer or instruments.calls:
             tell(self.name, CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
 
-    def _take_permit(self) -> None:
-        self._permits += 1
-        self._quiet.clear()
-
     def _give_back(self) -> None:
-        self._permits -= 1
-        if self._waiting:
-            self._grant()
-        if self._permits == 0:
-            self._quiet.set()
+        self._entrance.give_back()
         if not self.limits.reuse:
             self._warm_up()
 
-    def _grant(self) -> None:
-        while self._waiting and self._permits < self.limits.max_instances:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                self._take_permit()
-                waiter.set_result(None)
-
     def _warm_up(self) -> None:
         """Has instances made ahead, when calls leave time for it."""
-        if self._draining or self._refill is not None or len(self._idle) >= self._warm_target():
+        if self._entrance.draining or self._refill is not None or len(self._idle) >= self._warm_target():
             return
         if not self._engine.warm.has_room(self.limits.memory_bytes_max):
             return
@@ -359,7 +327,7 @@ class InstancePool:
         return 0 if self.limits.reuse else min(self.limits.warm_instances, self.limits.max_instances)
 
     async def _fill(self) -> None:
-        while not self._draining and len(self._idle) < self._warm_target():
+        while not self._entrance.draining and len(self._idle) < self._warm_target():
             settings = await self._ready()
             guest = Guest(settings)
             if not self._kept.reserve(guest):
@@ -421,7 +389,3 @@ class InstancePool:
 def _calls_max(limits: Limits) -> int:
     """How many calls one instance serves; a count that it reaches is its last."""
     return (limits.calls_max or _UNBOUNDED) if limits.reuse else 1
-
-
-async def _wait(waiter: asyncio.Future[None]) -> None:
-    await waiter

@@ -19,6 +19,7 @@ from lath.errors import (
     Trap,
 )  # fmt: skip
 from lath_host.engine import CompiledComponent, Engine
+from lath_host.engine.admission import Admission
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import, ImportHandler
 from lath_host.engine.pool import InstancePool
@@ -71,8 +72,11 @@ Deploy = Callable[..., InstancePool]
 async def deploy(engine: Engine, mischief: CompiledComponent) -> Any:
     pools: list[InstancePool] = []
 
-    def make(on_import: ImportHandler = no_imports, **limits: Any) -> InstancePool:
-        pools.append(InstancePool(engine, mischief, Limits(**limits), on_import, name="mischief"))
+    def make(
+        on_import: ImportHandler = no_imports, admission: Admission | None = None, **limits: Any
+    ) -> InstancePool:
+        bounds = Limits(**limits)
+        pools.append(InstancePool(engine, mischief, bounds, on_import, name="mischief", admission=admission))
         return pools[-1]
 
     yield make
@@ -273,6 +277,51 @@ async def test_scaling_up_lets_the_queue_in(deploy: Deploy, gate: Gate) -> None:
     await gate.reached_by(3)
     gate.opened.set()
     await asyncio.gather(*calls)
+
+
+async def test_pools_that_share_an_admission_are_bounded_together_and_served_in_turn(
+    deploy: Deploy, gate: Gate
+) -> None:
+    shared = Admission("mischief", max_instances=2, queue_max=3)
+    one, other = (deploy(gate.answer, shared, max_instances=2, queue_max=3) for _ in range(2))
+    order: list[str] = []
+
+    async def ask(pool: InstancePool, name: str) -> None:
+        order.append(await call(pool, "ask", name))
+
+    calls = [asyncio.ensure_future(ask((one, other)[n % 2], str(n))) for n in range(5)]
+    await gate.reached_by(2)
+    await until(lambda: one.stats.queued + other.stats.queued == 3)
+    assert (one.stats.running, other.stats.running) == (1, 1)
+    for pool in (one, other):
+        with pytest.raises(Overloaded, match=r"2 calls run \(max_instances\) and 3 wait \(queue_max\)"):
+            await call(pool, "ask", "one too many")
+    gate.opened.set()
+    await asyncio.gather(*calls)
+    assert order == ["0", "1", "2", "3", "4"]
+    assert gate.most == 2
+
+
+async def test_draining_one_of_the_pools_that_share_an_admission_leaves_the_other_in_line(
+    deploy: Deploy, gate: Gate
+) -> None:
+    shared = Admission("mischief", max_instances=1, queue_max=10)
+    leaving, staying = (deploy(gate.answer, shared, max_instances=1) for _ in range(2))
+    running = asyncio.ensure_future(call(leaving, "ask", "x"))
+    await gate.reached_by(1)
+    refused = asyncio.ensure_future(call(leaving, "hello", "x"))
+    waiting = asyncio.ensure_future(call(staying, "hello", "stays"))
+    await until(lambda: leaving.stats.queued == staying.stats.queued == 1)
+    draining = asyncio.ensure_future(leaving.drain())
+    with pytest.raises(Draining):
+        await refused
+    assert not draining.done()
+    assert staying.stats.queued == 1
+    gate.opened.set()
+    assert await running == "x"
+    assert await waiting == "stays"
+    await draining
+    assert shared.running == 0
 
 
 @pytest.mark.parametrize(
