@@ -122,11 +122,11 @@ async def main() -> None:
     arguments = parser.parse_args()
     async with Engine(cache_dir=cache_directory() / "compiled") as engine:
         bench = Bench(engine)
-        await bench.component("text", MISCHIEF, "lath:test/mischief", "hello", "ask", 500)
+        await bench.component("text", MISCHIEF, "lath:test/mischief@1.2.0", "hello", "ask", 500)
         await bench.data()
         if not arguments.no_python:
             source = await asyncio.to_thread(build_python_guest)
-            await bench.component("Python", source, "demo:app/greet", "hello", "via", 100)
+            await bench.component("Python", source, "demo:app/greet@0.1.0", "hello", "via", 100)
         bench.show()
     if arguments.json:
         rows = [{"component": each, "what": what, "us": us} for each, what, us in bench.rows]

@@ -60,7 +60,7 @@ async def measure(pool: Any, context: Any) -> tuple[float, float]:
         theirs.close()
         loop = asyncio.get_running_loop()
         while await loop.sock_recv(ours, 1):
-            await pool.call("lath:test/mischief", "hello", ["x"], context=context)
+            await pool.call("lath:test/mischief@1.2.0", "hello", ["x"], context=context)
             await loop.sock_sendall(ours, b"x")
         out, _ = await client.communicate()
     p50, p99 = json.loads(out)
@@ -88,7 +88,7 @@ async def main(nice: int, reuse: bool, output: Path | None) -> None:
                 limits = Limits(timeout_ms=600_000)
                 noisy = InstancePool(engine, compiled, limits, no_imports, name="noisy")
                 spin = [
-                    asyncio.ensure_future(noisy.call("lath:test/mischief", "spin", [], context=context))
+                    asyncio.ensure_future(noisy.call("lath:test/mischief@1.2.0", "spin", [], context=context))
                     for _ in range(stage)
                 ]
                 await asyncio.sleep(0.1)

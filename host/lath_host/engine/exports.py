@@ -1,12 +1,15 @@
-"""The functions that a component exports: found by name and version, compiled once."""
+"""The functions that a component exports, by the names that it exports them by: compiled once.
+
+Which export serves the version that a caller was built against is `lath_host.components.offered`'s to say.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lath.errors import InvalidArgument, NotFound
-from lath.names import InterfaceName, shown, versions_compatible
+from lath.names import shown
 from lath.wit.types import Func
 from lath_host.engine import capi
 from lath_host.engine.compose.bridge import func_in_bulk
@@ -15,12 +18,6 @@ from lath_host.engine.values import Lift, LowerParams, handles_in, lift_of, lowe
 
 if TYPE_CHECKING:
     from lath_host.engine.engine import CompiledComponent
-
-_WORLD_TOKEN: Final = "_"
-"""Stands for the interface of a world's own function on the wire."""
-_NAMES_MAX: Final = 4096
-"""Names kept, each compatible version that somebody asked for counted apart: versions are the callers'
-choice."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,7 +45,7 @@ class Exports:
     """The exports of one component.
 
     Attributes:
-        plans: By (interface, function), as they were asked for.
+        plans: By (interface, function).
     """
 
     def __init__(self, compiled: CompiledComponent, name: str) -> None:
@@ -58,72 +55,54 @@ class Exports:
 
     def close(self) -> None:
         """Frees the export indices."""
-        for plan in {id(plan): plan for plan in self.plans.values()}.values():
+        for plan in self.plans.values():
             capi.component_export_index_delete(plan.index)
         self.plans.clear()
 
-    def find(self, interface: str, function: str) -> tuple[str, Func]:
-        """The interface as the component calls it, and the function's signature.
+    def find(self, interface: str, function: str) -> Func:
+        """The signature of a function.
+
+        Args:
+            interface: The export's name, version included; empty for a function of the world itself.
+            function: Its WIT name.
 
         Raises:
-            NotFound: There is none of that name, or only in another version; both are named.
+            NotFound: There is none of exactly that name; the message has what there is.
             InvalidArgument: It cannot be called; the message has the reason.
         """
-        name = self._find_interface(WORLD_LEVEL if interface == _WORLD_TOKEN else interface)
-        reason = self._compiled.unsupported(name, function)
+        reason = self._compiled.unsupported(interface, function)
         if reason is not None:
-            raise InvalidArgument(f"{self._name} cannot be called at {interface} {reason}")
-        functions = self._compiled.world.exports[name].functions
+            raise InvalidArgument(f"{self._name} cannot be called at {interface or 'its world'} {reason}")
+        exports = self._compiled.world.exports
+        if interface not in exports:
+            listed = ", ".join(name for name in exports if name) or "no interface"
+            raise NotFound(
+                f"{self._name} does not export {interface or 'functions of its world'}, but {listed}"
+            )
+        functions = exports[interface].functions
         if function not in functions:
             raise NotFound(
-                f"{self._name} has no function {shown(function)} in {name or 'its world'} "
+                f"{self._name} has no function {shown(function)} in {interface or 'its world'} "
                 f"(it has {', '.join(functions) or 'none'})"
             )
-        return name, functions[function]
+        return functions[function]
 
     def prepare(self, component: Any, interface: str, function: str) -> ExportPlan:
-        """Compiles an export of `component`, and keeps it under the name that it was asked for by."""
-        name, func = self.find(interface, function)
-        plan = self.plans.get((name, function))
+        """Compiles an export of `component`, and keeps it."""
+        plan = self.plans.get((interface, function))
         if plan is None:
-            twin = self._compiled.twin("export", name, function)
+            func = self.find(interface, function)
+            twin = self._compiled.twin("export", interface, function)
             carried = func_in_bulk(func) if twin else func
-            plan = self.plans[name, function] = ExportPlan(
+            plan = self.plans[interface, function] = ExportPlan(
                 func=func,
-                index=_export_index(component, *((WORLD_LEVEL, twin) if twin else (name, function))),
+                index=_export_index(component, *((WORLD_LEVEL, twin) if twin else (interface, function))),
                 lower_params=lower_params_of(carried.params),
                 lift_result=lift_of(carried.result) if carried.result else None,
                 params_count=len(func.params),
                 lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
             )
-        if len(self.plans) < _NAMES_MAX:
-            self.plans[interface, function] = plan
         return plan
-
-    def _find_interface(self, interface: str) -> str:
-        exports = self._compiled.world.exports
-        if interface in exports:
-            return interface
-        if interface == WORLD_LEVEL and self._compiled.unsupported(WORLD_LEVEL):
-            raise InvalidArgument(
-                f"{self._name} cannot be called at its world: {self._compiled.unsupported(WORLD_LEVEL)}"
-            )
-        offered = [name for name in exports if name]
-        if interface != WORLD_LEVEL:
-            asked = InterfaceName.parse(interface)
-            for name in offered:
-                if _serves(name, asked):
-                    return name
-        listed = ", ".join(offered) or "no interface"
-        raise NotFound(f"{self._name} does not export {interface or 'functions of its world'}, but {listed}")
-
-
-def _serves(offered: str, asked: InterfaceName) -> bool:
-    try:
-        name = InterfaceName.parse(offered)
-    except InvalidArgument:
-        return False
-    return name.unversioned == asked.unversioned and versions_compatible(asked.version, name.version)
 
 
 def _export_index(component: Any, interface: str, function: str) -> int:

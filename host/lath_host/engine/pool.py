@@ -17,7 +17,6 @@ from typing import Any, Final
 from lath.errors import CallCancelled, DeadlineExceeded, Draining, InvalidArgument, LathError
 from lath.telemetry.metrics import instruments
 from lath.telemetry.spans import recorder
-from lath.wit.types import Func
 from lath_host.engine import capi
 from lath_host.engine.admission import Admission, Entrance
 from lath_host.engine.engine import CompiledComponent, Engine
@@ -132,15 +131,6 @@ class InstancePool:
             guest.discard()
         self._warm_up()
 
-    def export(self, interface: str, function: str) -> Func:
-        """The signature of an exported function.
-
-        Raises:
-            NotFound: There is none of that name, or only in another version; both are named.
-            InvalidArgument: It cannot be called; the message has the reason.
-        """
-        return self._exports.find(interface, function)[1]
-
     async def call(
         self,
         interface: str,
@@ -153,7 +143,7 @@ class InstancePool:
         """Calls an exported function.
 
         Args:
-            interface: Its interface, with or without a version; empty for a function of the world itself.
+            interface: The export's name, version included; empty for a function of the world itself.
             function: Its WIT name.
             params: Wire values.
             context: Given to every import that is made meanwhile.
@@ -163,8 +153,9 @@ class InstancePool:
             The result as a wire value, None where there is none.
 
         Raises:
-            NotFound: There is no such interface, version or function.
-            InvalidArgument: The parameters are not of the function's types. No instance was touched.
+            NotFound: It exports no function of exactly that name.
+            InvalidArgument: The function cannot be called, or the parameters are not of its types; no
+                instance was touched.
             Overloaded: The queue is full.
             Draining: The pool takes no more calls.
             Trap: The guest trapped.

@@ -248,9 +248,9 @@ async def test_a_python_guest_takes_and_gives_bytes_over_the_bridge() -> None:
         assert compiled.twin("export", "demo:app/greet@0.1.0", "echo")
         assert compiled.twin("import", "demo:app/store@0.1.0", "get")
         async with InstancePool(engine, compiled, REUSE, store, name="python") as pool:
-            assert await pool.call("demo:app/greet", "echo", [data], context=CONTEXT) == data
-            assert await pool.call("demo:app/greet", "via", ["large"], context=CONTEXT) == "x" * 100_000
-            assert await pool.call("demo:app/greet", "via", ["absent"], context=CONTEXT) == "none"
+            assert await pool.call("demo:app/greet@0.1.0", "echo", [data], context=CONTEXT) == data
+            assert await pool.call("demo:app/greet@0.1.0", "via", ["large"], context=CONTEXT) == "x" * 100_000
+            assert await pool.call("demo:app/greet@0.1.0", "via", ["absent"], context=CONTEXT) == "none"
 
 
 async def test_only_functions_that_can_be_carried_get_a_twin(bridging: Engine) -> None:

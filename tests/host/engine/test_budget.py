@@ -47,7 +47,7 @@ async def host() -> AsyncIterator[Host]:
 
 
 async def call(pool: InstancePool, function: str, *params: Any) -> Any:
-    return await pool.call("lath:test/mischief", function, list(params), context=CONTEXT)
+    return await pool.call("lath:test/mischief@1.2.0", function, list(params), context=CONTEXT)
 
 
 async def until(condition: Callable[[], bool]) -> None:

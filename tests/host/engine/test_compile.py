@@ -61,7 +61,7 @@ async def test_a_label_chooses_the_link_and_names_what_it_implements(engine: Eng
     compiled = await engine.compile(LABELLED)
     assert compiled.world.imports["other-cache"].label == "other-cache"
     async with InstancePool(engine, compiled, Limits(), answer, name="labelled") as pool:
-        assert await pool.call("_", "size", [], context=CONTEXT) == 5
+        assert await pool.call("", "size", [], context=CONTEXT) == 5
     (import_,) = seen
     assert (import_.name, import_.link_name) == ("other-cache", "other-cache")
     assert import_.interface.name == "lath:test/cache@0.3.0"
@@ -130,7 +130,7 @@ async def compile_in(cache: Path) -> None:
     async with Engine(cache_dir=cache, threads=1) as engine:
         compiled = await engine.compile(MISCHIEF)
         async with InstancePool(engine, compiled, Limits(), no_imports, name="mischief") as pool:
-            assert await pool.call("lath:test/mischief", "hello", ["x"], context=CONTEXT) == "x"
+            assert await pool.call("lath:test/mischief@1.2.0", "hello", ["x"], context=CONTEXT) == "x"
 
 
 def compiled_file(cache: Path) -> Path:
@@ -197,7 +197,7 @@ async def test_functions_of_the_world_itself_are_imported_and_exported(engine: E
 
     compiled = await engine.compile(WORLD_LEVEL)
     async with InstancePool(engine, compiled, Limits(), answer, name="world") as pool:
-        assert await pool.call("_", "twice", [21], context=CONTEXT) == 42
+        assert await pool.call("", "twice", [21], context=CONTEXT) == 42
 
 
 async def test_what_wasmtime_refuses_is_refused_at_the_start_with_its_reason(engine: Engine) -> None:

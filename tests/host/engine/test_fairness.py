@@ -132,7 +132,7 @@ async def deployed(engine: Engine, *names: str, **limits: Any) -> AsyncIterator[
 
 async def call(pool: InstancePool, function: str, *params: Any, timeout_ms: int = 60_000) -> Any:
     return await pool.call(
-        "lath:test/mischief", function, list(params), context=CONTEXT, timeout_ms=timeout_ms
+        "lath:test/mischief@1.2.0", function, list(params), context=CONTEXT, timeout_ms=timeout_ms
     )
 
 

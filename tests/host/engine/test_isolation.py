@@ -30,7 +30,7 @@ def mischief(engine: Engine) -> CompiledComponent:
 
 async def call(pool: InstancePool, function: str, *params: Any, timeout_ms: int | None = None) -> Any:
     return await pool.call(
-        "lath:test/mischief", function, list(params), context=CONTEXT, timeout_ms=timeout_ms
+        "lath:test/mischief@1.2.0", function, list(params), context=CONTEXT, timeout_ms=timeout_ms
     )
 
 

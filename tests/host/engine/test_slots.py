@@ -39,7 +39,7 @@ REMEMBERING = f"""
 
 
 async def call(pool: InstancePool, function: str, *params: Any) -> Any:
-    return await pool.call("lath:test/mischief", function, list(params), context=CONTEXT)
+    return await pool.call("lath:test/mischief@1.2.0", function, list(params), context=CONTEXT)
 
 
 async def test_a_slot_that_was_used_holds_nothing_of_its_last_user(engine: Engine) -> None:

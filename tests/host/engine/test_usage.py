@@ -40,7 +40,7 @@ def pool_of(
 
 
 async def call(pool: InstancePool, function: str, *params: Any) -> Any:
-    return await pool.call("lath:test/mischief", function, list(params), context=CONTEXT)
+    return await pool.call("lath:test/mischief@1.2.0", function, list(params), context=CONTEXT)
 
 
 async def test_host_calls_are_counted_by_interface(engine: Engine, mischief: CompiledComponent) -> None:
