@@ -16,7 +16,7 @@ from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_
 from lath.presence import PresenceAnnouncer
 from lath.rpc import Caller, CallServer, IncomingCall
 from lath.telemetry import get_logger, measuring, recording
-from lath_host.components import guest_config
+from lath_host.components import guest_config, link_choice
 from lath_host.components.deployment import Deployment
 from lath_host.components.imports import GuestCall, Imports
 from lath_host.components.local import LocalCall, LocalTargets, observed
@@ -266,7 +266,7 @@ class Component:
         for interface in self.compiled.world.imports.values():
             if ":" in interface.name and not native_interface(interface.name):
                 name = InterfaceName.parse(interface.name)
-                if not guest_config.is_guest_config(name):
+                if not (guest_config.is_guest_config(name) or link_choice.is_link_choice(name)):
                     found.append(f"{name} ({interface.label or DEFAULT_LINK})")
         return tuple(sorted(found))
 

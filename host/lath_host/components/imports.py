@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lath import subjects
@@ -17,7 +17,7 @@ from lath.errors import DeadlineExceeded, Internal, LinkNotFound
 from lath.model import Link
 from lath.names import InterfaceName, check_function, check_name
 from lath.rpc import TIMEOUT_MS_DEFAULT, Caller
-from lath_host.components import guest_config
+from lath_host.components import guest_config, link_choice
 from lath_host.components.local import LocalCall, LocalTarget, LocalTargets, call_locally
 from lath_host.components.routes import Routes
 from lath_host.engine.linkage import CallContext, Import
@@ -25,9 +25,11 @@ from lath_host.engine.usage import Usage
 
 ENDLESS: Final = float("inf")
 """The deadline of what runs for as long as it is deployed."""
+_CHOSEN_MAX: Final = 1024
+"""Routes kept by the names that guests choose: what a guest makes up must not stay."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GuestCall(CallContext):
     """What travels with a guest's call, to every import that it makes.
 
@@ -35,21 +37,36 @@ class GuestCall(CallContext):
         deadline: When it must be done, in the loop's time (seconds). `ENDLESS`: never, and each of its
             imports has the default time-out.
         app_version: Of the app that the request belongs to; empty outside an app.
+        choices: The link names that the guest has chosen meanwhile, by interface without a version
+            (`link_choice`); None where it chose none.
     """
 
     deadline: float
     app_version: str = ""
+    choices: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """What is the same for every call of one import."""
+    """What is the same for every call of one import.
+
+    Attributes:
+        interface: What it calls, with the version that the component was built against.
+        link_name: The link that it goes by, where the guest has not chosen another.
+        fixed: Whether a label names that link, so that no choice changes it.
+        function: The function's WIT name.
+        tail: Of the call's subject.
+        pack: Packs the parameters.
+        chooses: Whether it is the import by which a guest chooses links.
+    """
 
     interface: InterfaceName
     link_name: str
+    fixed: bool
     function: str
     tail: str
     pack: Callable[[Any], bytes]
+    chooses: bool
 
 
 class Imports:
@@ -80,6 +97,7 @@ class Imports:
         self._config = config
         self._usage = usage
         self._known: dict[tuple[str, str], _Route] = {}
+        self._chosen: dict[tuple[str, str, str], _Route] = {}
 
     async def __call__(self, wanted: Import, context: CallContext, params: list[Any]) -> Any:
         """Runs one import of a guest; wire values in and out.
@@ -92,11 +110,13 @@ class Imports:
         if not isinstance(context, GuestCall):
             raise Internal(f"a call into {self._source} was made without its context")
         route = self._known.get((wanted.name, wanted.function)) or self._learn(wanted)
+        if route.chooses:
+            return self._choose(wanted, context, params)
+        if context.choices is not None and not route.fixed:
+            route = self._choice(wanted, route, context.choices)
         interface = route.interface
         try:
-            link = self._routes.find(
-                self._source, interface.namespace, interface.package, route.link_name, interface.interface
-            )
+            link = self._find(interface, route.link_name)
         except LinkNotFound:
             if guest_config.is_guest_config(interface):
                 return guest_config.answer(self._config, route.function, params)
@@ -146,6 +166,30 @@ class Imports:
         self._usage.bytes_in += len(reply)
         return unpack_for_type(reply)
 
+    def _choose(self, wanted: Import, context: GuestCall, params: list[Any]) -> Any:
+        if context.choices is None:
+            context.choices = {}
+        return link_choice.answer(wanted, params, context.choices, self._find)
+
+    def _find(self, interface: InterfaceName, link_name: str) -> Link:
+        return self._routes.find(
+            self._source, interface.namespace, interface.package, link_name, interface.interface
+        )
+
+    def _choice(self, wanted: Import, route: _Route, choices: Mapping[str, str]) -> _Route:
+        """The route of an import, by the link that the guest has chosen for its interface, if it has."""
+        link_name = choices.get(route.interface.unversioned, route.link_name)
+        if link_name == route.link_name:
+            return route
+        key = (wanted.name, wanted.function, link_name)
+        chosen = self._chosen.get(key)
+        if chosen is None:
+            tail = subjects.call_tail(self._source, link_name, route.interface, route.function)
+            chosen = replace(route, link_name=link_name, tail=tail)
+            if len(self._chosen) < _CHOSEN_MAX:
+                self._chosen[key] = chosen
+        return chosen
+
     def _learn(self, wanted: Import) -> _Route:
         if ":" not in wanted.interface.name:
             raise LinkNotFound(
@@ -158,9 +202,11 @@ class Imports:
         route = _Route(
             interface=interface,
             link_name=link_name,
+            fixed=wanted.interface.label is not None,
             function=function,
             tail=subjects.call_tail(self._source, link_name, interface, function),
             pack=params_packer(wanted.func),
+            chooses=link_choice.is_link_choice(interface),
         )
         self._known[wanted.name, wanted.function] = route
         return route
