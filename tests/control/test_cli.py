@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 import termios
 from pathlib import Path
 
 import pytest
-from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, run, spawn
+from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, Terminal, run, spawn
 
 from lath.server import Server
 from lath.testing import eventually
@@ -108,7 +106,7 @@ async def test_a_component_that_cannot_start_ends_with_1_and_its_reason(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("nobody", "demo:text/stats.count", '"a"'), "no host runs component nobody"),
+        (("nobody", "demo:text/stats.count", '"a"'), "no component nobody is in the lattice; there are: "),
         (("textstats", "demo:text/other.count", '"a"'), "demo:text/other"),
         (("textstats", "demo:text/stats@9.0.0#count", '"a"'), "demo:text/stats@9.0.0"),
         (("textstats", "demo:text/stats.missing", '"a"'), "it has: count, reverse, shout"),
@@ -181,6 +179,41 @@ async def test_purge_and_pull_tell_who_did_it(lath: Lath, client: Client, textst
     assert (await lath("link", "ping")).code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        (("caller",), "Purge 1 link of source caller and open them again at once?"),
+        (("--hold",), "Purge 2 links of the whole lattice and hold them purged until 'lath link pull'?"),
+        (
+            ("other", "textstats", "demo:text", "--name", "default"),
+            "Purge 1 link of source other to target textstats for demo:text named default and open",
+        ),
+    ],
+)
+async def test_purge_asks_in_words_how_many_links_of_what_it_is_about(
+    lath: Lath, client: Client, textstats: str, arguments: tuple[str, ...], question: str
+) -> None:
+    for source in ("caller", "other"):
+        await lath("link", "put", source, "textstats", "demo:text", "-i", "stats")
+    async with Terminal() as terminal:
+        process = await terminal.spawn("link", "purge", *arguments)
+        await eventually(lambda: b"[y/N]" in terminal.shown, timeout_s=COMMAND_SECONDS)
+        terminal.type("n\n")
+        async with asyncio.timeout(COMMAND_SECONDS):
+            assert await process.wait() == 1
+        assert question in " ".join(terminal.shown.decode().split())
+
+
+async def test_labels_are_set_and_removed_by_command(lath: Lath, client: Client) -> None:
+    put = await lath("label", "put", "one", "rack=7", "disk=fast", "-o", "json")
+    assert (put.code, put.json["put"]) == (0, {"rack": "7", "disk": "fast"})
+    assert (await lath("label", "del", "one", "rack")).code == 0
+    labels = (await lath("label", "get", "one", "-o", "json")).json
+    assert (labels["disk"], labels["zone"], "rack" in labels) == ("fast", "a", False)
+    refused = await lath("label", "put", "one", "hostcore.os=beos")
+    assert refused.code == 2 and "hostcore.os" in refused.err
+
+
 async def test_inspecting_a_component_says_what_is_missing_for_it_to_work(
     lath: Lath, client: Client, textstats: str
 ) -> None:
@@ -210,33 +243,15 @@ async def test_watch_prints_each_change_as_a_line_and_ends_on_ctrl_c(
 
 
 async def test_watch_gives_the_terminal_back_on_ctrl_c(lath: Lath, client: Client) -> None:
-    ours, theirs = os.openpty()
-    before = termios.tcgetattr(theirs)
-    shown = bytearray()
-    drawn = asyncio.Event()
-
-    def read() -> None:
-        shown.extend(os.read(ours, 65_536))
-        if b"one" in shown:
-            drawn.set()
-
-    asyncio.get_running_loop().add_reader(ours, read)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "lath_control.cli", "get", "hosts", "--watch",
-            stdin=theirs, stdout=theirs, stderr=theirs,
-            env={**os.environ, "TERM": "xterm-256color"},
-        )  # fmt: skip
+    async with Terminal() as terminal:
+        before = termios.tcgetattr(terminal.theirs)
+        process = await terminal.spawn("get", "hosts", "--watch")
+        await eventually(lambda: b"one" in terminal.shown, timeout_s=COMMAND_SECONDS)
+        process.send_signal(signal.SIGINT)
         async with asyncio.timeout(COMMAND_SECONDS):
-            await drawn.wait()
-            process.send_signal(signal.SIGINT)
             assert await process.wait() == 0
-        await eventually(lambda: shown.rfind(SHOW_CURSOR) > shown.rfind(HIDE_CURSOR) >= 0)
-        assert termios.tcgetattr(theirs) == before
-    finally:
-        asyncio.get_running_loop().remove_reader(ours)
-        os.close(ours)
-        os.close(theirs)
+        await eventually(lambda: terminal.shown.rfind(SHOW_CURSOR) > terminal.shown.rfind(HIDE_CURSOR) >= 0)
+        assert termios.tcgetattr(terminal.theirs) == before
 
 
 async def test_events_and_calls_are_shown_as_they_happen(lath: Lath, client: Client, textstats: str) -> None:

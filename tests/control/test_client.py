@@ -68,7 +68,7 @@ async def test_a_call_after_an_update_goes_by_the_new_types(client: Client, tmp_
 
 async def test_calls_go_wrong_with_their_own_error(client: Client) -> None:
     await place(client)
-    with pytest.raises(NotFound, match="no host runs component nobody"):
+    with pytest.raises(NotFound, match="no component nobody is in the lattice; there are: "):
         await client.call("nobody", "demo:text/stats.count", "a")
     with pytest.raises(NotFound, match=r"demo:text/stats@0\.1\.0"):
         await client.call("textstats", "demo:text/stats@2.0.0#count", "a")

@@ -18,6 +18,7 @@ from lath_control.cli import make_app
         ("link", "ping", "--timeout", "soon"),
         ("config", "put", "one.two", "a=b"),
         ("config", "put", "empty"),
+        ("label", "put", "one", "no-equals"),
         ("scale", "greeter", "--", "-1"),
         ("get", "hosts", "--lattice", "*"),
         ("call", "greeter", "no-function"),

@@ -46,6 +46,43 @@ async def spawn(*arguments: str, env: dict[str, str] | None = None) -> asyncio.s
     )  # fmt: skip
 
 
+class Terminal:
+    """A terminal that `lath` runs in. An async context manager.
+
+    Attributes:
+        shown: What was printed there.
+        theirs: Its other end, as the command has it.
+    """
+
+    def __init__(self) -> None:
+        self.shown = bytearray()
+        self._ours, self.theirs = os.openpty()
+
+    async def __aenter__(self) -> Terminal:
+        asyncio.get_running_loop().add_reader(
+            self._ours, lambda: self.shown.extend(os.read(self._ours, 65_536))
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._ours)
+        os.close(self._ours)
+        os.close(self.theirs)
+
+    async def spawn(self, *arguments: str) -> asyncio.subprocess.Process:
+        """Starts `lath` in it."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "lath_control.cli", *arguments,
+            stdin=self.theirs,
+            stdout=self.theirs,
+            stderr=self.theirs,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )  # fmt: skip
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+
 async def run(*arguments: str, env: dict[str, str] | None = None, timeout_s: float = COMMAND_SECONDS) -> Ran:
     """Runs `lath` to its end."""
     process = await spawn(*arguments, env=env)

@@ -24,6 +24,7 @@ from lath_control.cli.params import (
     WatchOption,
     YesOption,
     duration_ms,
+    in_words,
     package,
     selector,
 )
@@ -220,8 +221,11 @@ async def purge(
     Exits with 1 when somebody did not do it.
     """
     wanted = selector(source, target, package_, name=name, participant=participant)
-    what = wanted.model_dump(exclude_none=True) or "ALL links of the lattice"
-    session.confirm(f"Purge {what}{', and hold' if hold else ''}?", yes)
+    then = "hold them purged until 'lath link pull'" if hold else "open them again at once"
+    if session.must_ask(f"Purge {in_words(wanted)} and {then}?", yes):
+        async with session.client() as client:
+            count = len((await client.links.list(wanted)).links)
+        session.confirm(f"Purge {in_words(wanted, count)} and {then}?", yes)
     async with session.client() as client:
         report = await client.links.purge(wanted, hold=hold, timeout_ms=_timeout_ms(timeout, VERB_MS))
     session.out.one(report, tables.verb(report))

@@ -128,6 +128,21 @@ def selector(
     )
 
 
+def in_words(wanted: LinkSelector, count: int | None = None) -> str:
+    """The links that a verb is about, for a question: `2 links of source front for wasi:keyvalue`."""
+    package_text = f"{wanted.wit_namespace}:{wanted.wit_package}" if wanted.wit_package else None
+    narrowed = [
+        ("of source {}", wanted.source_id),
+        ("to target {}", wanted.target),
+        ("for {}", package_text),
+        ("named {}", wanted.name),
+        ("with {} at either end", wanted.participant),
+    ]
+    which = " ".join(text.format(value) for text, value in narrowed if value) or "of the whole lattice"
+    links = "links" if count is None else "1 link" if count == 1 else f"{count} links"
+    return f"{links} {which}"
+
+
 def _argument(help_: str, complete: Callable[..., Any], metavar: str) -> Any:
     return typer.Argument(help=help_, autocompletion=complete, metavar=metavar, show_default=False)
 

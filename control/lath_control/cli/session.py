@@ -130,6 +130,16 @@ class Session:
         """Says that Ctrl-C is how this command is meant to end: its exit code is then 0."""
         self._on_interrupt = DONE
 
+    def must_ask(self, question: str, yes: bool) -> bool:
+        """Whether something is destroyed only after a question: unless `--yes` was given.
+
+        Raises:
+            InvalidArgument: Nobody can be asked: this is no terminal.
+        """
+        if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise InvalidArgument(f"{question} Nobody is there to answer: give --yes")
+        return not yes
+
     def confirm(self, question: str, yes: bool) -> None:
         """Asks before something is destroyed, unless `--yes` was given.
 
@@ -137,11 +147,8 @@ class Session:
             InvalidArgument: Nobody can be asked: this is no terminal.
             Abort: The answer was no.
         """
-        if yes:
-            return
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise InvalidArgument(f"{question} Nobody is there to answer: give --yes")
-        typer.confirm(question, abort=True, err=True)
+        if self.must_ask(question, yes):
+            typer.confirm(question, abort=True, err=True)
 
     def run(self, function: Callable[..., Any], values: dict[str, Any]) -> int:
         """Runs a command's function; returns the exit code."""

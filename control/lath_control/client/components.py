@@ -15,6 +15,7 @@ from lath_control.client.inspecting import inspect_component
 from lath_control.client.models import ComponentInspection, ComponentOnHost, Started
 from lath_control.client.outcome import WAIT_MS, Outcome
 from lath_control.client.placing import place_component
+from lath_control.client.where import where
 
 if TYPE_CHECKING:
     from lath_control.client import Client
@@ -53,13 +54,7 @@ class Components:
         Raises:
             NotFound: None does.
         """
-        check_target(component_id, "component id")
-        everywhere = await self.list()
-        found = [component for component in everywhere if component.id == component_id]
-        if not found:
-            running = ", ".join(sorted({component.id for component in everywhere})) or "none"
-            raise NotFound(f"no host runs component {component_id}; running: {running}")
-        return found
+        return where("component", component_id, await self.list())
 
     async def start(
         self,

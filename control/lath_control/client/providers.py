@@ -14,6 +14,7 @@ from lath_control.client import artifacts
 from lath_control.client.models import ProviderOnHost, Started
 from lath_control.client.outcome import WAIT_MS, Outcome
 from lath_control.client.placing import place_provider
+from lath_control.client.where import where
 
 if TYPE_CHECKING:
     from lath_control.client import Client
@@ -61,13 +62,7 @@ class Providers:
         Raises:
             NotFound: There is none.
         """
-        check_target(provider_id, "provider id")
-        everywhere = await self.list()
-        found = [provider for provider in everywhere if provider.id == provider_id]
-        if not found:
-            running = ", ".join(sorted({provider.id for provider in everywhere})) or "none"
-            raise NotFound(f"no provider {provider_id} is in the lattice; there are: {running}")
-        return found
+        return where("provider", provider_id, await self.list())
 
     async def start(
         self,
