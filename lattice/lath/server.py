@@ -11,11 +11,9 @@ import contextlib
 import functools
 import importlib.metadata
 import json
-import os
 import random
 import shutil
 import signal
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -23,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from lath.child import ending_with_us
 from lath.errors import Conflict, NotFound, Unavailable
 from lath.telemetry import get_logger
 
@@ -44,19 +43,6 @@ _POLL_S: Final = 0.01
 
 _READY: Final = "Server is ready"
 _IN_USE: Final = "address already in use"
-
-# PR_SET_PDEATHSIG, set by a small process that then becomes nats-server: code between fork and exec in this,
-# possibly threaded, process would not be safe. Where there is no prctl (macOS) the server just starts.
-_DIE_WITH_PARENT: Final = """
-import os, sys
-try:
-    import ctypes
-    ctypes.CDLL(None).prctl(1, 15, 0, 0, 0)
-except (ImportError, OSError, AttributeError):
-    pass
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 @functools.cache
@@ -240,7 +226,7 @@ class Server:
         binary = await asyncio.to_thread(nats_server_path)
         config = await asyncio.to_thread(self._prepare, monitor_port)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), binary, "-c", str(config),
+            *ending_with_us(binary, "-c", str(config)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

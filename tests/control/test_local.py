@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from lath_command import COMMAND_SECONDS, run, spawn
@@ -16,9 +18,20 @@ from lath.testing import eventually
 from lath_control.client import Client
 from lath_control.context import Contexts
 from lath_control.local import LocalState, StateFile
-from lath_control.local.processes import ProcessRecord, end, record
+from lath_control.local.processes import ProcessRecord, end, gone, record
 
 pytestmark = pytest.mark.xdist_group("local lattices")
+GRACE_MS = 20_000
+"""Hosts drain for 10 s at most; a busy machine takes its time."""
+
+
+@pytest.fixture(autouse=True)
+async def nothing_stays(home: Path) -> AsyncIterator[None]:
+    """Ends what a failing test has left running: all that is recorded in its own LATH_HOME."""
+    yield
+    for file in (home / "local").glob("*/state.json"):
+        left = LocalState.model_validate_json(file.read_text())
+        await end([left.keeper, *left.others], grace_ms=GRACE_MS)
 
 
 def state() -> LocalState:
@@ -78,6 +91,18 @@ async def test_ctrl_c_stops_hosts_first_so_that_they_say_goodbye() -> None:
     assert process.returncode == 0
     assert not any(each.alive for each in pids)
     assert StateFile("default").read() is None
+
+
+async def test_what_up_has_started_ends_with_it_also_when_it_is_killed() -> None:
+    process = await spawn("up", "--hosts", "2", "--port", "0", "-o", "json")
+    assert process.stdout is not None
+    async with asyncio.timeout(COMMAND_SECONDS):
+        await process.stdout.readline()
+        server_and_hosts = state().others
+        assert len(server_and_hosts) == 3 and all(each.alive for each in server_and_hosts)
+        process.kill()
+        await process.communicate()
+    assert await gone(server_and_hosts, timeout_ms=GRACE_MS)
 
 
 async def test_a_port_that_is_taken_is_said_at_once() -> None:

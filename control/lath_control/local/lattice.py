@@ -1,4 +1,7 @@
-"""Starts and holds a lattice on this machine: a nats-server and hosts, each a process of its own."""
+"""Starts and holds a lattice on this machine: a nats-server and hosts, each a process of its own.
+
+They end with the process that holds them, also when that one is killed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lath.child import ending_with_us
 from lath.errors import Conflict, Unavailable
 from lath.names import Name
 from lath.server import Server
@@ -153,7 +157,7 @@ class LocalLattice:
         log = self._file.logs / f"{name}.log"
         with await asyncio.to_thread(log.open, "ab") as file:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "lath_host",
+                *ending_with_us(sys.executable, "-m", "lath_host"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
