@@ -67,6 +67,11 @@ class CompiledComponent:
         return MappingProxyType(self._reflected.refused_imports)
 
     @property
+    def uncrossable_exports(self) -> Mapping[tuple[str, str], str]:
+        """Reason by (export, function) for each export that the component may not start with."""
+        return MappingProxyType(self._reflected.uncrossable_exports)
+
+    @property
     def aliased_resources(self) -> Mapping[tuple[str, str], tuple[str, str]]:
         """(interface, resource) that an import only uses -> the import that defines it."""
         return MappingProxyType(self._reflected.aliased_resources)

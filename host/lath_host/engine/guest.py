@@ -6,8 +6,8 @@ A poll runs the guest until it finishes or waits. There is no waker, so why it w
 - the epoch has advanced since the poll began: the guest was cut off while computing. It goes on in a thread
   of the engine's pool (polls release the interpreter lock), a longer slice at a time, in turn with other
   busy guests;
-- neither: it waits for something native (rare: waiting is defined in `wasi.clocks`): polled again
-  after a short pause that grows.
+- neither: it has yielded of its own accord (`thread.yield` of WASI 0.3; nothing native waits, see `wasi`):
+  polled again once others had their turn, and in a thread when it goes on like that for longer than a slice.
 
 Whatever goes wrong, the store is thrown away, never used again: `discard`. If a thread is in the middle of
 a poll then, the store goes when the poll returns, which the epochs make soon.
@@ -43,9 +43,6 @@ INLINE_TICKS: Final = 2
 certain."""
 THREAD_TICKS: Final = 5
 """The slice in a thread: handing over costs a twentieth of a tick, and cancelling waits for it."""
-PAUSE_SECONDS_MIN: Final = 0.0002
-PAUSE_SECONDS_MAX: Final = 0.01
-"""Between polls of a guest that waits for something native: shortest and longest."""
 HANDLES_MAX: Final = 100_000
 """Handles that one guest may hold: one that never drops any must not fill the host's memory."""
 _START_FUEL: Final = (1 << 63) - 1
@@ -269,17 +266,17 @@ class Guest:
         Raises:
             Trap: An import failed and the guest has no way to be told.
         """
-        pause = PAUSE_SECONDS_MIN
+        began = self._epochs.now
         while True:
             self._raise_failure()
             if self.pending is not None and not self.pending.answered:
                 await self._answer(self.pending, context)
-            elif self.busy or self._epochs.now != self._polled_at:
+                began = self._epochs.now
+            elif self.busy or self._epochs.now != self._polled_at or self._epochs.now - began > INLINE_TICKS:
                 self.busy = True
                 self._settings.busy_exports.add(self._export_index)
             else:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_SECONDS_MAX)
+                await asyncio.sleep(0)
             if await self._poll_in_thread() if self.busy else self._poll_again():
                 return
 
@@ -334,7 +331,10 @@ class Guest:
     def _slice(self) -> bool:
         self._begin_slice(THREAD_TICKS)
         began = thread_time_ns()
+        until = self._polled_at + THREAD_TICKS
         done: bool = capi.call_future_poll(self._future)
+        while not done and self.pending is None and self._epochs.now < until:  # it has only yielded
+            done = capi.call_future_poll(self._future)
         self.cpu_ns += thread_time_ns() - began
         return done
 

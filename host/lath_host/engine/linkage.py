@@ -23,7 +23,7 @@ from lath_host.engine import capi
 from lath_host.engine.compose.bridge import func_in_bulk
 from lath_host.engine.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
 from lath_host.engine.values.arena import BYTES_AT
-from lath_host.engine.wasi import Immediate, Waiting, native_interface
+from lath_host.engine.wasi import NATIVE_VERSION, Immediate, Waiting, is_later_wasi, native_interface
 from lath_host.engine.wasi.answers import answer_for, is_ours
 from lath_host.engine.wasi.output import Log, OnLoop
 
@@ -135,6 +135,10 @@ class PendingImport:
             arena.end()
 
 
+_ASYNC: Final = (
+    "it is an async function, and wasmtime's C API answers only others: import it as a plain `func`, which "
+    "may wait as well"
+)
 _CONTINUATION: Final = struct.Struct("<QQQ")
 """`wasmtime_async_continuation_t`: callback, env, finalizer."""
 
@@ -199,10 +203,18 @@ class Linkage:
     def _check(self, compiled: CompiledComponent) -> None:
         for (owner, function), reason in compiled.refused_imports.items():
             raise InvalidArgument(f"import {owner or 'world'} {function} cannot be linked: {reason}")
+        for (owner, function), reason in compiled.uncrossable_exports.items():
+            raise InvalidArgument(f"export {owner or 'world'} {function} cannot be called: {reason}")
         for name, interface in compiled.world.imports.items():
             if native_interface(interface.name):
                 continue
+            if is_later_wasi(interface.name) and interface.functions:
+                raise InvalidArgument(
+                    f"import {name} cannot be linked: this host has WASI 0.2; build for {NATIVE_VERSION}"
+                )
             for function, func in interface.functions.items():
+                if func.is_async:
+                    raise InvalidArgument(f"import {name or 'world'} {function} cannot be linked: {_ASYNC}")
                 types = [param.type for param in func.params] + [func.result]
                 for handle in (handle for type_ in types for handle in handles_in(type_)):
                     if native_interface(handle.interface):

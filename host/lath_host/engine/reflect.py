@@ -1,8 +1,9 @@
 """Reads what a compiled component imports and exports into `lath.wit.types` descriptors, once per component.
 
-What cannot be carried (streams, futures, the component's own resources, …) is noted with its reason instead
-of being given a descriptor: an import of that kind keeps the component from starting, an export only from
-being called.
+What cannot be carried is noted with its reason instead of being given a descriptor: an import of that kind
+keeps the component from starting, an export (of the component's own resources, say) only from being called.
+The values of WASI 0.3 (streams, futures, error-contexts) keep it from starting either way: wasmtime ends the
+whole process when one of them reaches the C API.
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ _PRIMITIVES: Final[tuple[PrimitiveKind, ...]] = (
     "bool", "s8", "s16", "s32", "s64", "u8", "u16", "u32", "u64", "f32", "f64", "char", "string",
 )  # fmt: skip
 _ITEM_TYPE: Final = int(ffi.WASMTIME_COMPONENT_ITEM_TYPE.value)
-_REFUSED: Final = {23: "a future", 24: "a stream", 25: "an error-context"}
+_WASI_0_3: Final = {23: "a future", 24: "a stream", 25: "an error-context"}
 
 
 class Unsupported(Exception):
     """A type that cannot be carried; the message says which and why."""
+
+
+class Uncrossable(Unsupported):
+    """A type of which not even a value may come out of wasmtime."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,15 @@ class Reflected:
     Attributes:
         world: Its imports and exports, without what cannot be carried. refused_imports: Reason by (import,
         function) for what keeps it from starting. refused_exports: Reason by (export, function) for what
-        cannot be called. aliased_resources: (interface, name) of an imported resource that another import
-        defines -> the latter's. twins: Names of functions that a bridge has added; the world is without them.
+        cannot be called. uncrossable_exports: Those of them that keep it from starting. aliased_resources:
+        (interface, name) of an imported resource that another import defines -> the latter's. twins: Names of
+        functions that a bridge has added; the world is without them.
     """
 
     world: World
     refused_imports: dict[tuple[str, str], str] = field(default_factory=dict)
     refused_exports: dict[tuple[str, str], str] = field(default_factory=dict)
+    uncrossable_exports: dict[tuple[str, str], str] = field(default_factory=dict)
     aliased_resources: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     twins: frozenset[str] = frozenset()
 
@@ -96,15 +103,17 @@ class _Reader:
         """(type, the interface that defines it, its name), in the order of import."""
         self._aliases: dict[tuple[str, str], tuple[str, str]] = {}
         self._twins: set[str] = set()
+        self._uncrossable: dict[tuple[str, str], str] = {}
 
     def read(self, component: stock.Component) -> Reflected:
         with component.type as type_:
             refused_imports: dict[tuple[str, str], str] = {}
             imports = self._interfaces(type_.imports(self._engine), refused_imports, is_import=True)
+            self._uncrossable = {}
             refused_exports: dict[tuple[str, str], str] = {}
             exports = self._interfaces(type_.exports(self._engine), refused_exports, is_import=False)
         world, twins = World(imports, exports), frozenset(self._twins)
-        return Reflected(world, refused_imports, refused_exports, self._aliases, twins)
+        return Reflected(world, refused_imports, refused_exports, self._uncrossable, self._aliases, twins)
 
     def _interfaces(
         self, externs: dict[str, Any], refused: dict[tuple[str, str], str], *, is_import: bool
@@ -169,16 +178,17 @@ class _Reader:
     ) -> None:
         try:
             functions[name] = self._func(type_.ptr())
+        except Uncrossable as reason:
+            refused[interface, name] = self._uncrossable[interface, name] = str(reason)
         except Unsupported as reason:
             refused[interface, name] = str(reason)
 
     def _func(self, pointer: Any) -> Func:
-        if ffi.wasmtime_component_func_type_async(pointer):
-            raise Unsupported("it is an async function of the component model, which cannot be carried")
         params = tuple(Field(name, type_) for name, type_ in self._params(pointer))
         result = ffi.wasmtime_component_valtype_t()
         has_result = ffi.wasmtime_component_func_type_result(pointer, byref(result))
-        return Func(params, self._take(result) if has_result else None)
+        is_async = bool(ffi.wasmtime_component_func_type_async(pointer))
+        return Func(params, self._take(result) if has_result else None, is_async)
 
     def _params(self, pointer: Any) -> Iterator[tuple[str, Type]]:
         for index in range(ffi.wasmtime_component_func_type_param_count(pointer)):
@@ -223,8 +233,9 @@ class _Reader:
                     self._inner(ffi.wasmtime_component_map_type_key, of.map),
                     self._inner(ffi.wasmtime_component_map_type_value, of.map),
                 )
-        what = _REFUSED.get(kind, f"a type of an unknown kind ({kind})")
-        raise Unsupported(f"its signature has {what}, which cannot be carried")
+        if kind in _WASI_0_3:
+            raise Uncrossable(f"its signature has {_WASI_0_3[kind]}, which wasmtime's C API cannot carry")
+        raise Unsupported(f"its signature has a type of an unknown kind ({kind}), which cannot be carried")
 
     def _inner(self, read: Any, pointer: Any) -> Type:
         type_ = _valtype()

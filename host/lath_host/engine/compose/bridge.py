@@ -53,7 +53,7 @@ def crossings_of(world: World) -> Crossings:
 
 def func_in_bulk(func: Func) -> Func:
     """The type of a function's twin."""
-    return Func(params_in_bulk(func.params), in_bulk_if(func.result))
+    return Func(params_in_bulk(func.params), in_bulk_if(func.result), func.is_async)
 
 
 def bridged(

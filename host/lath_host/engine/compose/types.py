@@ -31,6 +31,7 @@ _PRIMITIVES: Final[dict[PrimitiveKind, int]] = {
 }  # fmt: skip
 _STRING: Final = bytes([_PRIMITIVES["string"]])
 _FUNC: Final = b"\x40"
+_ASYNC_FUNC: Final = b"\x43"
 
 ResourceOf = Callable[[Handle], int]
 
@@ -62,7 +63,7 @@ class Types:
         """The index of a function's type."""
         params = vector(name(param.name) + self.value(param.type) for param in func.params)
         result = b"\0" + self.value(func.result) if func.result else b"\x01\0"
-        return self._builder.type(_FUNC + params + result)
+        return self._builder.type((_ASYNC_FUNC if func.is_async else _FUNC) + params + result)
 
     def index(self, type_: Type) -> int:
         """The index of a type that is no primitive."""

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from lath.errors import InvalidArgument
-from lath.names import InterfaceName
+from lath.names import InterfaceName, versions_compatible
 
 NATIVE_VERSION: Final = "0.2.12"
 """The version under which wasmtime 50.0.1 defines its WASI; a component may ask for any 0.2.x."""
@@ -36,6 +36,21 @@ Immediate = Callable[[Printer, list[Any]], Any]
 """Answers an import at once: (guest, wire values) -> wire value."""
 Waiting = Callable[[list[Any]], Awaitable[Any]]
 """Answers an import once it may: (wire values) -> wire value."""
+
+
+def is_later_wasi(name: str) -> bool:
+    """Whether an interface belongs to a later WASI (0.3) than the one that is here.
+
+    Args:
+        name: As it stands in a component: `wasi:clocks/monotonic-clock@0.3.0`.
+    """
+    try:
+        parsed = InterfaceName.parse(name)
+    except InvalidArgument:
+        return False
+    if parsed.namespace != "wasi" or parsed.package not in _NATIVE_PACKAGES or not parsed.version:
+        return False
+    return not versions_compatible(parsed.version.partition("-")[0], NATIVE_VERSION)
 
 
 def native_interface(name: str) -> str | None:
