@@ -38,6 +38,7 @@ from lath_host.events import EventPublisher
 from lath_host.identity import HostIdentity, lath_version, make_identity
 from lath_host.labels import Labels
 from lath_host.options import HostOptions
+from lath_host.participant_ids import ParticipantIds
 from lath_host.providers.farewell import end_presence
 from lath_host.providers.operations import Providers
 from lath_host.providers.supervisor import ProviderSpec
@@ -171,9 +172,11 @@ class Host:
         """Puts the host's own parts together; nothing runs yet."""
         targets = LocalTargets()
         events = EventPublisher(bus, self.id)
+        ids = ParticipantIds(presence)
         providers = Providers(
             bus,
             self.id,
+            ids,
             targets,
             events,
             start_line=self._provider_start,
@@ -203,8 +206,9 @@ class Host:
         parts = ComponentParts(
             bus, engine, routes, targets, caller, self.id, configs.present, self.options.presence_timing
         )
-        components = Components(parts, events, components_changed, self.options.drain_ms)
+        components = Components(parts, ids, events, components_changed, self.options.drain_ms)
         served.components = components
+        ids.here = {"component": components, "provider": providers}
         link_store = LinkStore(bus)
         link_ops = LinkOps(bus, presence, link_store)
         self._parts.push_async_callback(link_ops.close)

@@ -12,7 +12,7 @@ import guests
 import pytest
 
 from lath.backoff import Backoff
-from lath.model import CloudEvent, ProviderDescription
+from lath.model import CloudEvent, ProviderDescription, ScaleComponent, StartProvider
 from lath.testing import eventually
 from lath_host.testing import InProcessLattice
 
@@ -209,6 +209,34 @@ async def test_a_component_and_a_provider_do_not_share_an_id_in_the_whole_lattic
         provider_id="words", provider_ref=BUILTIN, host_id=lattice.hosts[0].id,
     )  # fmt: skip
     assert not twice.success and twice.message.startswith("conflict: ")
+
+
+@pytest.mark.parametrize("second", ["component", "provider"])
+async def test_an_id_that_the_other_kind_took_meanwhile_fails_the_start(
+    lattice_in_process: InProcessLattice, second: str
+) -> None:
+    """An operation was accepted while the id was free: its start looks again, and the event says so."""
+    lattice = lattice_in_process
+    (other,) = await lattice.add_hosts(1)
+    services = other.services
+    if second == "component":
+        await start(lattice, BUILTIN, "both")
+        ref = lattice.file("both", guests.echo()).as_uri()
+        scale = ScaleComponent(component_id="both", component_ref=ref, count=1, host_id=other.id)
+        accepted = services.components.scale(scale)
+    else:
+        await lattice.start_component("both", guests.echo())
+        accepted = services.providers.start(
+            StartProvider(provider_id="both", provider_ref=PROCESS, host_id=other.id)
+        )
+    await eventually(lambda: services.presence.instances("both"))
+    async with lattice.events() as events:
+        await accepted
+        event = await events.wait("component_scale_failed", "provider_start_failed")
+    assert event.data["host_id"] == other.id and event.data["error"].startswith(
+        "conflict: both is the id of a"
+    )
+    assert other.inventory().components == () and other.inventory().providers == ()
 
 
 async def test_a_provider_auction_is_answered_where_it_does_not_run(

@@ -16,6 +16,7 @@ from lath_host import artifacts
 from lath_host.components.component import Component, ComponentParts
 from lath_host.components.deployment import Deployment
 from lath_host.events import EventPublisher
+from lath_host.participant_ids import ParticipantIds
 
 _log = get_logger(__name__)
 
@@ -25,6 +26,7 @@ class Components:
 
     Args:
         parts: What they share.
+        ids: Which ids are taken by providers.
         events: Where outcomes are told.
         changed: Called after one started or stopped.
         drain_ms: Longest wait for the running calls of one that stops.
@@ -33,11 +35,13 @@ class Components:
     def __init__(
         self,
         parts: ComponentParts,
+        ids: ParticipantIds,
         events: EventPublisher,
         changed: Callable[[], Awaitable[None]],
         drain_ms: int,
     ) -> None:
         self._parts = parts
+        self._ids = ids
         self._events = events
         self._changed = changed
         self._drain_ms = drain_ms
@@ -51,7 +55,7 @@ class Components:
     def component_ids(self) -> tuple[str, ...]:
         return tuple(self._running)
 
-    def __contains__(self, component_id: str) -> bool:
+    def __contains__(self, component_id: object) -> bool:
         return component_id in self._running
 
     def get(self, component_id: str) -> Component:
@@ -79,7 +83,7 @@ class Components:
 
         Raises:
             InvalidArgument: The reference or the limits are not valid.
-            Conflict: Another reference runs here and `allow_update` was not given.
+            Conflict: Another reference runs here and `allow_update` was not given, or the id is a provider's.
         """
         if self._stopping:
             raise Conflict("this host is stopping and takes no more work")
@@ -87,6 +91,7 @@ class Components:
             return
         artifacts.check_ref(request.component_ref)
         Deployment.asked(request).pool_limits()
+        self._ids.check(request.component_id, "component")
         running = self._running.get(request.component_id)
         if running is not None:
             self._check_same_code(running, request)
@@ -148,6 +153,7 @@ class Components:
             raise Conflict("this host is stopping and takes no more work")
         source = await artifacts.load(asked.ref, self._parts.bus)
         component = Component(self._parts, asked, await self._parts.engine.compile(source))
+        self._ids.check(asked.id, "component")  # again: a provider may have come while it was compiled
         try:
             await component.start()
         except BaseException:

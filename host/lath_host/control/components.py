@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lath.errors import Conflict, InvalidArgument
+from lath.errors import InvalidArgument
 from lath.model import AuctionRequest, Ctl, CtlReply, ScaleComponent, UpdateComponent
 from lath.names import Target
 from lath.wit import types_json
@@ -35,7 +35,6 @@ async def scale(host: Services, request: Request) -> CtlReply:
     check_host(asked.host_id, host)
     host.components.check_scale(asked)
     if asked.count:
-        _check_no_provider(host, asked.component_id)
         await check_configs(asked.config, host)
     host.background(host.components.scale(asked))
     return done("accepted")
@@ -55,16 +54,6 @@ async def describe(host: Services, request: Request) -> CtlReply:
     asked = request.read(DescribeComponent, "describe request")
     world = host.components.get(asked.component_id).compiled.world
     return done(response=types_json.to_json(world))
-
-
-def _check_no_provider(host: Services, component_id: str) -> None:
-    """A component and a provider may not share an id: calls to it would reach either."""
-    if component_id in host.providers:
-        raise Conflict(f"{component_id} is the id of a provider on this host: choose another")
-    for instance in host.presence.instances(component_id):
-        if instance.kind == "provider":
-            where = f"on host {instance.host_id}" if instance.host_id else "standing alone"
-            raise Conflict(f"{component_id} is the id of a provider {where}: choose another")
 
 
 OPERATIONS = (

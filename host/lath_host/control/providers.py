@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lath.errors import Conflict, InvalidArgument
+from lath.errors import InvalidArgument
 from lath.model import AuctionRequest, CtlReply, StartProvider, StopProvider
 from lath_host.control.operation import Operation, Request, check_configs, check_host, done
 from lath_host.providers.provider_refs import check_provider_ref
@@ -26,7 +26,6 @@ async def start(host: Services, request: Request) -> CtlReply:
     asked = request.read(StartProvider, "provider start request")
     check_host(asked.host_id, host)
     await host.providers.check_start(asked)
-    _check_no_component(host, asked.provider_id)
     await check_configs(asked.config, host)
     host.background(host.providers.start(asked))
     return done("accepted")
@@ -39,17 +38,6 @@ async def stop(host: Services, request: Request) -> CtlReply:
     host.providers.check_stop(asked.provider_id)
     host.background(host.providers.stop(asked.provider_id, host.options.drain_ms, "asked to stop"))
     return done("accepted")
-
-
-def _check_no_component(host: Services, provider_id: str) -> None:
-    """A component and a provider may not share an id: calls to it would reach either."""
-    if provider_id in host.components:
-        raise Conflict(f"{provider_id} is the id of a component on this host: choose another")
-    for instance in host.presence.instances(provider_id):
-        if instance.kind == "component":
-            raise Conflict(
-                f"{provider_id} is the id of a component on host {instance.host_id}: choose another"
-            )
 
 
 OPERATIONS = (

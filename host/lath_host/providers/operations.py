@@ -15,6 +15,7 @@ from lath.provider import Provider
 from lath.telemetry import get_logger
 from lath_host.components.local import LocalTargets
 from lath_host.events import EventPublisher
+from lath_host.participant_ids import ParticipantIds
 from lath_host.providers.builtin import BuiltinProvider, find_builtin
 from lath_host.providers.provider_refs import builtin_name, check_provider_ref, command_of
 from lath_host.providers.supervisor import Exit, ProviderProcess, ProviderSpec
@@ -49,6 +50,7 @@ class Providers:
     Args:
         bus: The host's connection.
         host_id: The host.
+        ids: Which ids are taken by components.
         targets: Where built-in ones are offered.
         events: Where outcomes are told.
         start_line: Makes the line that a process is started with, for a spec, an instance id and its config.
@@ -60,6 +62,7 @@ class Providers:
         self,
         bus: Bus,
         host_id: str,
+        ids: ParticipantIds,
         targets: LocalTargets,
         events: EventPublisher,
         *,
@@ -69,6 +72,7 @@ class Providers:
     ) -> None:
         self._bus = bus
         self._host_id = host_id
+        self._ids = ids
         self._targets = targets
         self._events = events
         self._start_line = start_line
@@ -80,7 +84,7 @@ class Providers:
 
     # --- looking ---------------------------------------------------------------------------------------
 
-    def __contains__(self, provider_id: str) -> bool:
+    def __contains__(self, provider_id: object) -> bool:
         return provider_id in self._running
 
     def ids(self) -> tuple[str, ...]:
@@ -112,7 +116,7 @@ class Providers:
         Raises:
             InvalidArgument: The reference is not valid.
             NotFound: No built-in provider has that name.
-            Conflict: It runs here already.
+            Conflict: It runs here already, or the id is a component's.
         """
         check_provider_ref(request.provider_ref)
         name = builtin_name(request.provider_ref)
@@ -126,6 +130,7 @@ class Providers:
         there = self._running.get(provider_id)
         if there is not None:
             raise Conflict(f"provider {provider_id} runs on this host already ({shown(there.spec.ref)})")
+        self._ids.check(provider_id, "provider")
 
     async def start(self, request: StartProvider) -> None:
         """Starts a provider; tells of it in an event, and raises nothing."""
