@@ -20,6 +20,7 @@ class Epochs:
     """Advances epochs every `tick_ms`.
 
     Attributes:
+        tick_ns: The same, in nanoseconds.
         now: The epoch, as far as Python knows: never behind the engines', one ahead for a moment.
         polls: Count it up before polling a guest, then call `wake` if `resting`.
         resting: Whether the clock stands still.
@@ -29,6 +30,7 @@ class Epochs:
         self.now = 0
         self.polls = 0
         self.resting = False
+        self.tick_ns = tick_ms * 1_000_000
         self._tick_seconds = tick_ms / 1000
         self._engines: list[int] = []
         self._stopped = False

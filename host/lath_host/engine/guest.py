@@ -3,11 +3,11 @@
 A poll runs the guest until it finishes or waits. There is no waker, so why it waits is worked out afterwards:
 
 - an import of its own is pending: the call's task answers it, then polls again, at once;
-- the epoch has advanced since the poll began: the guest was cut off while computing. It goes on in a thread
-  of the engine's pool (polls release the interpreter lock), a longer slice at a time, in turn with other
-  busy guests;
+- the epoch has advanced since the poll began: the guest was cut off while computing, or the loop was put
+  aside. It is polled again once others had their turn; cut off again, it goes on in a thread of the engine's
+  pool (polls release the interpreter lock), a longer slice at a time, in turn with other busy guests;
 - neither: it has yielded of its own accord (`thread.yield` of WASI 0.3; nothing native waits, see `wasi`):
-  polled again once others had their turn, and in a thread when it goes on like that for longer than a slice.
+  polled again once others had their turn.
 
 Whatever goes wrong, the store is thrown away, never used again: `discard`. If a thread is in the middle of
 a poll then, the store goes when the poll returns, which the epochs make soon.
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 INLINE_TICKS: Final = 2
 """The slice on the loop: one to two ticks. Two, so that a guest cut off has seen the epoch advance for
 certain."""
+OVERRUNS_MAX: Final = 1
+"""Slices that a call may overrun on the loop, one after the other, before it counts as busy. One overrun says
+little: where processes compete for the cores, the loop itself is put aside for longer than a slice, and a
+quick call that then goes through a thread costs five times as much."""
 THREAD_TICKS: Final = 5
 """The slice in a thread: handing over costs a twentieth of a tick, and cancelling waits for it."""
 HANDLES_MAX: Final = 100_000
@@ -266,19 +270,24 @@ class Guest:
         Raises:
             Trap: An import failed and the guest has no way to be told.
         """
-        began = self._epochs.now
+        overruns = 0
         while True:
             self._raise_failure()
             if self.pending is not None and not self.pending.answered:
                 await self._answer(self.pending, context)
-                began = self._epochs.now
-            elif self.busy or self._epochs.now != self._polled_at or self._epochs.now - began > INLINE_TICKS:
-                self.busy = True
-                self._settings.busy_exports.add(self._export_index)
-            else:
-                await asyncio.sleep(0)
+                overruns = 0
+            elif not self.busy:
+                overruns += self._epochs.now != self._polled_at
+                if overruns > OVERRUNS_MAX:
+                    overruns = 0
+                    self.busy = True
+                    self._settings.busy_exports.add(self._export_index)
+                else:
+                    await asyncio.sleep(0)
             if await self._poll_in_thread() if self.busy else self._poll_again():
-                return
+                break
+        if self._suspected and self.cpu_ns < self._epochs.tick_ns:
+            self._settings.busy_exports.discard(self._export_index)
 
     def _raise_failure(self) -> None:
         """Raises what went wrong in a callback, where no exception may be raised."""
@@ -322,10 +331,6 @@ class Guest:
         done = await asyncio.shield(self._polling.future)
         self._polling = None
         self.busy = self._epochs.now != self._polled_at
-        if self.busy:
-            self._suspected = False
-        elif done and self._suspected:  # wrongly: the whole call took less than a slice
-            self._settings.busy_exports.discard(self._export_index)
         return done
 
     def _slice(self) -> bool:

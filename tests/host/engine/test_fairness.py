@@ -6,17 +6,18 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
 from engine_guests import MISCHIEF, no_imports
 
 from lath.errors import CallCancelled, DeadlineExceeded
-from lath_host.engine import Engine
+from lath_host.engine import Engine, capi
+from lath_host.engine.guest import INLINE_TICKS, OVERRUNS_MAX
 from lath_host.engine.limits import Limits
-from lath_host.engine.linkage import CallContext
+from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
 from lath_host.engine.threads import FairThreads, Share, Slice
 
@@ -140,6 +141,53 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - any state, not an event
             await asyncio.sleep(0.001)
+
+
+@contextmanager
+def cutting_off(engine: Engine, slices: int) -> Iterator[None]:
+    """Ends that many polls of guests, one after the other, by advancing the epoch in the middle of each."""
+
+    def cut_off() -> None:
+        for polls in range(engine.epochs.polls + 1, engine.epochs.polls + 1 + slices):
+            while engine.epochs.polls < polls and not over.is_set():
+                over.wait(0.0001)
+            for _ in range(INLINE_TICKS):
+                engine.epochs.now += 1
+                capi.engine_increment_epoch(capi.pointer_value(engine.wasm.ptr()))
+
+    over = threading.Event()
+    thread = threading.Thread(target=cut_off)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(("slices", "busy"), [(OVERRUNS_MAX, False), (OVERRUNS_MAX + 1, True)])
+async def test_a_call_that_is_cut_off_once_is_not_taken_for_a_busy_one(slices: int, busy: bool) -> None:
+    async with Engine(tick_ms=1000) as engine, deployed(engine, "pool", reuse=True) as (pool,):
+        await call(pool, "work", 1)
+        with cutting_off(engine, slices):
+            await call(pool, "work", 60_000_000)
+        assert bool((await pool._ready()).busy_exports) == busy
+
+
+async def test_a_quick_call_that_asks_an_import_ends_the_suspicion_that_it_is_busy() -> None:
+    async def answer(import_: Import, context: CallContext, params: list[Any]) -> str:
+        await asyncio.sleep(0)
+        return "answer"
+
+    async with Engine() as engine:
+        compiled = await engine.compile(MISCHIEF)
+        async with InstancePool(engine, compiled, Limits(reuse=True), answer, name="pool") as pool:
+            await call(pool, "ask", "x")
+            busy_exports = (await pool._ready()).busy_exports
+            busy_exports.add(pool._exports.plans["lath:test/mischief@1.2.0", "ask"].index)
+            async with asyncio.timeout(30):
+                while busy_exports:
+                    assert await call(pool, "ask", "x") == "answer"
 
 
 @pytest.mark.parametrize("threads", [1, 2])
