@@ -6,6 +6,7 @@ Reading covers what stands in front of a component (imports, types, aliases); th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -48,6 +49,33 @@ class CoreSort(IntEnum):
     MEMORY = 0x02
     MODULE = 0x11
     INSTANCE = 0x12
+
+
+_LEB_BITS_MAX: Final = 64
+_IMPLEMENTS: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExternName:
+    """What an import or export is called.
+
+    Attributes:
+        text: The name itself.
+        data: All of it, as it is written.
+        implements: The interface that a label says it implements; None where it says nothing.
+    """
+
+    text: str
+    data: bytes
+    implements: str | None = None
+
+
+def plain_name(text: str, implements: str | None = None) -> ExternName:
+    """A name of our own; `implements` makes it a label of that interface."""
+    if implements is None:
+        return ExternName(text, b"\0" + name(text))
+    said = vector([bytes([_IMPLEMENTS]) + name(implements)])
+    return ExternName(text, b"\2" + name(text) + said, implements)
 
 
 class Malformed(Exception):
@@ -109,6 +137,8 @@ class Reader:
             if byte < 0x80:
                 return number
             shift += 7
+            if shift >= _LEB_BITS_MAX:
+                raise Malformed(f"a number without an end before byte {self.at}")
 
     def bytes(self, size: int) -> bytes:
         self.at += size
@@ -117,19 +147,30 @@ class Reader:
         return self.data[self.at - size : self.at]
 
     def name(self) -> str:
-        return self.bytes(self.leb()).decode()
+        try:
+            return self.bytes(self.leb()).decode()
+        except UnicodeDecodeError:
+            raise Malformed(f"a name that is not UTF-8 before byte {self.at}") from None
 
-    def extern_name(self) -> str:
-        """The name of an import or export; what it `implements` is passed over."""
+    def sort(self) -> Sort:
+        number = self.byte()
+        if number > Sort.INSTANCE:
+            raise Malformed(f"a definition of the unknown sort {number} before byte {self.at}")
+        return Sort(number)
+
+    def extern_name(self) -> ExternName:
+        """The name of an import or export."""
+        begin = self.at
         kind = self.byte()
         text = self.name()
+        said: dict[int, str] = {}
         if kind == 2:
             for _ in range(self.leb()):
-                self.byte()
-                self.name()
+                what = self.byte()
+                said[what] = self.name()
         elif kind not in (0, 1):
             raise Malformed(f"a name of the unknown kind {kind} before byte {self.at}")
-        return text
+        return ExternName(text, self.data[begin : self.at], said.get(_IMPLEMENTS))
 
     def extern_type(self) -> Sort | None:
         """Passes over what an import is declared as. Its sort; None for a core module."""
@@ -142,6 +183,8 @@ class Reader:
             raise Malformed(f"a value import before byte {self.at}")
         if kind != Sort.TYPE or self.byte() == 0:
             self.leb()
+        if kind > Sort.INSTANCE:
+            raise Malformed(f"an import of the unknown sort {kind} before byte {self.at}")
         return Sort(kind)
 
 

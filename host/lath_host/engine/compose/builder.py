@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from lath_host.engine.compose.binary import (
     COMPONENT_HEADER,
     CoreSort,
+    ExternName,
     Section,
     Sort,
     leb,
     name,
+    plain_name,
     section,
     vector,
 )  # fmt: skip
@@ -77,13 +79,17 @@ class ComponentBuilder:
         return self._import(label, bytes([Sort.TYPE, 1]), Sort.TYPE)
 
     def _import(self, label: str, declared: bytes, sort: Sort) -> int:
-        return self._add(Section.IMPORT, _PLAIN_NAME + name(label) + declared, sort)
+        return self.import_written(_PLAIN_NAME + name(label) + declared, sort)
 
-    def export(self, label: str, sort: Sort, index: int, type_: int | None = None) -> int:
+    def import_written(self, item: bytes, sort: Sort) -> int:
+        """An import whose name and declaration are written already."""
+        return self._add(Section.IMPORT, item, sort)
+
+    def export(self, label: str | ExternName, sort: Sort, index: int, type_: int | None = None) -> int:
         """Exports a definition; `type_` writes a function's type out again, in named types."""
         ascribed = b"\0" if type_ is None else b"\x01" + bytes([sort]) + leb(type_)
-        item = _PLAIN_NAME + name(label) + bytes([sort]) + leb(index) + ascribed
-        return self._add(Section.EXPORT, item, sort)
+        called = label if isinstance(label, ExternName) else plain_name(label)
+        return self._add(Section.EXPORT, called.data + bytes([sort]) + leb(index) + ascribed, sort)
 
     # -- components ------------------------------------------------------------------------------------------
 

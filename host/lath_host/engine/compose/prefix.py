@@ -82,7 +82,7 @@ def read_prefix(component: bytes) -> Prefix:
 def _read_imports(body: bytes, counts: Counter[Sort], imports: dict[str, tuple[Sort, int]]) -> None:
     reader = Reader(body)
     for _ in range(reader.leb()):
-        name, sort = reader.extern_name(), reader.extern_type()
+        name, sort = reader.extern_name().text, reader.extern_type()
         if sort is None:
             raise Malformed(f"the import {name} is a core module")
         imports[name] = (sort, counts[sort])
@@ -92,7 +92,7 @@ def _read_imports(body: bytes, counts: Counter[Sort], imports: dict[str, tuple[S
 def _count_aliases(body: bytes, counts: Counter[Sort]) -> None:
     reader = Reader(body)
     for _ in range(reader.leb()):
-        sort = Sort(reader.byte())
+        sort = reader.sort()
         if sort is Sort.CORE:
             raise Malformed("an alias of a core definition stands among the imports")
         kind = reader.byte()
@@ -110,7 +110,7 @@ def _exports(body: bytes) -> list[Export]:
     reader = Reader(body)
     exports = []
     for _ in range(reader.leb()):
-        name, sort = reader.extern_name(), Sort(reader.byte())
+        name, sort = reader.extern_name().text, reader.sort()
         if sort is Sort.CORE:
             reader.byte()
         reader.leb()

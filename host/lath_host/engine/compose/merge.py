@@ -1,0 +1,286 @@
+"""The imports of several components, declared once by one component that is around them all.
+
+Interfaces that wasmtime itself answers are shared: what each component declares of one of them is put
+together. All other imports stay apart, those of the first component under their own names, the others under
+labels that say what they implement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+from lath.names import InterfaceName, versions_compatible
+from lath_host.engine.compose.anatomy import (
+    Anatomy,
+    DefinedType,
+    ExportedType,
+    ImportedType,
+    TypeOfInstance,
+)  # fmt: skip
+from lath_host.engine.compose.binary import ExternName, Malformed, Reader, Sort, plain_name
+from lath_host.engine.compose.builder import ComponentBuilder
+from lath_host.engine.compose.interfaces import InterfaceType, exported_type, only_types
+from lath_host.engine.compose.typedefs import (
+    Declarator,
+    Declared,
+    TypeFromOutside,
+    copied,
+    declarators,
+    written_declared,
+)  # fmt: skip
+
+LABEL_PREFIX: Final = "lath-fused"
+_DEPTH_MAX: Final = 40
+"""How long a chain of types that refer to each other may be: each takes some frames of Python's stack."""
+
+Source = tuple[int, str]
+"""(which component, the name of its import)"""
+
+
+class MergedImports:
+    """Adds imports to a component in the making, and the types that they need, as they are asked for.
+
+    Args:
+        builder: The component around all.
+        parts: Those within. The first one's imports keep their names.
+        joined: Imports that another part answers: of those only types are declared, where others need them.
+        native: Whether wasmtime answers an interface.
+
+    Attributes:
+        sources: By the name of each import that is not native: whose it is.
+    """
+
+    def __init__(
+        self,
+        builder: ComponentBuilder,
+        parts: Sequence[Anatomy],
+        joined: Collection[Source],
+        native: Callable[[str], bool],
+    ) -> None:
+        self.sources: dict[str, Source] = {}
+        self._builder = builder
+        self._parts = parts
+        self._joined = joined
+        self._native = native
+        self._taken = set(parts[0].imports)
+        self._shared = _shared(parts, joined, native)
+        self._imported: dict[Source, int] = {}
+        self._types: dict[tuple[int, int], int] = {}
+        self._aliases: dict[tuple[int, str], int] = {}
+        self._under_way: set[Source] = set()
+        self._depth = 0
+
+    def index(self, part: int, name: str) -> int:
+        """The index of an import in the component around, by its sort.
+
+        Raises:
+            Malformed: It cannot be declared there; the message names the import and says why.
+        """
+        source = part, name
+        if source not in self._imported:
+            with _said_of(name):
+                self._import(source)
+        return self._imported[source]
+
+    def type(self, part: int, index: int) -> int:
+        """The index of a part's type in the component around.
+
+        Raises:
+            Malformed: It is the part's own, or of an import that cannot be declared.
+        """
+        if (part, index) not in self._types:
+            if self._depth >= _DEPTH_MAX:
+                raise Malformed("types refer to each other too often")
+            self._depth += 1
+            self._types[part, index] = self._type(part, index)
+            self._depth -= 1
+        return self._types[part, index]
+
+    def resource(self, part: int, index: int) -> Source | None:
+        """The import that defines the resource that a type is; None where it is none."""
+        anatomy = self._parts[part]
+        for _ in range(_DEPTH_MAX):
+            defined = anatomy.types[index] if index < len(anatomy.types) else None
+            if not isinstance(defined, TypeOfInstance):
+                return None
+            name = anatomy.instance(defined.instance)
+            if name is None:
+                return None
+            found = exported_type(self._declarators((part, name)), defined.name)
+            if found is None:
+                return part, name
+            if not isinstance(found, TypeFromOutside):
+                return None
+            index = found.index
+        return None
+
+    def export_type(self, part: int, index: int, exported: int) -> None:
+        """Has a part's exported type stand for one that the component around exports."""
+        self._types[part, index] = exported
+
+    def imports_of(self, part: int, index: int) -> list[str]:
+        """The imports that a type needs."""
+        anatomy = self._parts[part]
+        found: dict[str, None] = {}
+        seen: set[int] = set()
+        left = [index]
+
+        def note(depth: int, referred: int) -> int:
+            left.append(referred)
+            return referred
+
+        while left:
+            index = left.pop()
+            if index in seen or index >= len(anatomy.types):
+                continue
+            seen.add(index)
+            match anatomy.types[index]:
+                case DefinedType(data=data):
+                    copied(Reader(data), note)
+                case ExportedType(index=referred):
+                    left.append(referred)
+                case ImportedType(name=name):
+                    found[name] = None
+                case TypeOfInstance(instance=instance):
+                    imported = anatomy.instance(instance)
+                    if imported is not None:
+                        found[imported] = None
+        return list(found)
+
+    def outside_types(self, part: int, name: str) -> Iterator[int]:
+        """The types of other imports that the interface of an import uses."""
+        for declarator in self._declarators((part, name)):
+            if isinstance(declarator, TypeFromOutside):
+                yield declarator.index
+
+    # -- types -----------------------------------------------------------------------------------------------
+
+    def _type(self, part: int, index: int) -> int:
+        anatomy = self._parts[part]
+        if index >= len(anatomy.types):
+            raise Malformed(f"there is no type {index}")
+
+        def resolve(depth: int, referred: int) -> int:
+            if depth or referred >= index:
+                raise Malformed(f"type {index} refers to {referred}, which is not before it")
+            return self.type(part, referred)
+
+        match anatomy.types[index]:
+            case DefinedType(data=data):
+                return self._builder.type(copied(Reader(data), resolve))
+            case ImportedType(name=name):
+                return self.index(part, name)
+            case TypeOfInstance(instance=instance, name=name):
+                imported = anatomy.instance(instance)
+                if imported is None:
+                    raise Malformed(f"the type {name} is of an instance of its own")
+                return self._alias(self.index(part, imported), name)
+        raise Malformed("a type is of its own making")
+
+    def _alias(self, instance: int, name: str) -> int:
+        if (instance, name) not in self._aliases:
+            self._aliases[instance, name] = self._builder.alias(Sort.TYPE, instance, name)
+        return self._aliases[instance, name]
+
+    # -- imports ---------------------------------------------------------------------------------------------
+
+    def _import(self, source: Source) -> None:
+        if source in self._under_way:
+            raise Malformed("it needs types of itself")
+        declared = self._declared(source)
+        name, sources = self._shared.get(source) or (self._name(source, declared), [source])
+        self._under_way.update(sources)
+        if declared.sort is Sort.INSTANCE:
+            type_: int | None = self._interface(sources)
+        elif declared.sort in (Sort.FUNC, Sort.TYPE):
+            type_ = None if declared.index is None else self.type(source[0], declared.index)
+        else:
+            raise Malformed("it is a component or a core module")
+        index = self._builder.import_written(written_declared(declared, type_, name), declared.sort)
+        self._imported |= dict.fromkeys(sources, index)
+
+    def _declared(self, source: Source) -> Declared:
+        part, name = source
+        return self._parts[part].imports[name]
+
+    def _name(self, source: Source, declared: Declared) -> ExternName:
+        """What an import that is not shared is called in the component around."""
+        part, text = source
+        name = declared.name
+        if part > 0:
+            number = 1
+            while (label := f"{LABEL_PREFIX}-{part}-{number}") in self._taken:
+                number += 1
+            self._taken.add(label)
+            is_interface = declared.sort is Sort.INSTANCE and ":" in text
+            name = plain_name(label, text if is_interface else declared.name.implements)
+        if not self._native(declared.name.implements or text):
+            self.sources[name.text] = source
+        return name
+
+    def _interface(self, sources: Sequence[Source]) -> int:
+        """Defines the type of an instance that has all that `sources` declare."""
+        interface = InterfaceType()
+        for source in sources:
+            part, _ = source
+            declared = self._declarators(source)
+            if source in self._joined:
+                declared = list(only_types(declared))
+            interface.add(declared, partial(self.type, part))
+        return self._builder.type(interface.written())
+
+    def _declarators(self, source: Source) -> list[Declarator]:
+        part, name = source
+        index = self._declared(source).index
+        types = self._parts[part].types
+        defined = types[index] if index is not None and index < len(types) else None
+        if not isinstance(defined, DefinedType):
+            raise Malformed(f"the import {name} is not declared as an instance")
+        return declarators(defined.data)
+
+
+@contextmanager
+def _said_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Malformed as reason:
+        raise Malformed(f"the import {name}: {reason}") from None
+
+
+def _shared(
+    parts: Sequence[Anatomy], joined: Collection[Source], native: Callable[[str], bool]
+) -> Mapping[Source, tuple[ExternName, list[Source]]]:
+    """Native interfaces: under which name each is imported, and by whom. Of several versions the latest."""
+    groups: list[list[Source]] = []
+    for part, anatomy in enumerate(parts):
+        for name, declared in anatomy.imports.items():
+            if declared.sort is Sort.INSTANCE and (part, name) not in joined and native(name):
+                for group in groups:
+                    if _are_compatible(group[0][1], name):
+                        group.append((part, name))
+                        break
+                else:
+                    groups.append([(part, name)])
+    shared: dict[Source, tuple[ExternName, list[Source]]] = {}
+    for group in groups:
+        latest = max((name for _, name in group), key=_precedence)
+        shared |= dict.fromkeys(group, (plain_name(latest), group))
+    return shared
+
+
+def _are_compatible(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    names = InterfaceName.parse(one), InterfaceName.parse(other)
+    return names[0].unversioned == names[1].unversioned and versions_compatible(
+        names[0].version, names[1].version
+    )
+
+
+def _precedence(name: str) -> list[int]:
+    """By what the latest of compatible versions is found."""
+    return [int(number) for number in re.findall("[0-9]+", name.partition("@")[2].partition("+")[0])]
