@@ -167,7 +167,7 @@ class _Fusion:
                     if source and source not in self._joined and not self._native(source[1]):
                         raise Malformed(
                             f"the import {name}, which {join.callee} answers, passes resources of "
-                            f"{source[1]}, which each of the two has from a link of its own"
+                            f"{source[1]}, which is answered by somebody else"
                         )
 
     # -- the component around them ---------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def only_types(declared: Sequence[Declarator]) -> Iterator[Declarator]:
         if isinstance(each, Declared) and each.sort is Sort.FUNC:
             continue
         if isinstance(each, Declared) and each.index is None:
-            raise Malformed(f"it is joined, and its resource {each.name.text} is used elsewhere")
+            raise Malformed(f"it is joined, and its resource {each.name.text} is passed on to others")
         yield each
 
 

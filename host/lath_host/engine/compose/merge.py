@@ -153,9 +153,10 @@ class MergedImports:
 
     def outside_types(self, part: int, name: str) -> Iterator[int]:
         """The types of other imports that the interface of an import uses."""
-        for declarator in self._declarators((part, name)):
-            if isinstance(declarator, TypeFromOutside):
-                yield declarator.index
+        if self._declared((part, name)).sort is Sort.INSTANCE:
+            for declarator in self._declarators((part, name)):
+                if isinstance(declarator, TypeFromOutside):
+                    yield declarator.index
 
     # -- types -----------------------------------------------------------------------------------------------
 
@@ -239,7 +240,7 @@ class MergedImports:
         types = self._parts[part].types
         defined = types[index] if index is not None and index < len(types) else None
         if not isinstance(defined, DefinedType):
-            raise Malformed(f"the import {name} is not declared as an instance")
+            raise Malformed(f"the import {name} is of a type that is not written out")
         return declarators(defined.data)
 
 
