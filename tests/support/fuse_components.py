@@ -1,4 +1,4 @@
-"""Components in text form for the tests of fusion: callers, callees, and a callee with a resource of its own."""
+"""Components in text form for the tests of fusion: callers, callees, and one with a resource of its own."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def front(exported: str, functions: Sequence[Passed]) -> bytes:
         params, results = f"(param {' '.join(core.params)})", f"(result {' '.join(core.results)})"
         inside = f"(param {' '.join(core.params)} i32)" if core.returned else f"{params} {results}"
         gets = " ".join(f"(local.get {number})" for number in range(len(core.params)))
-        call = f"(call ${name} {gets} (i32.const 0)) (i32.const 0)" if core.returned else f"(call ${name} {gets})"
+        call = (
+            f"(call ${name} {gets} (i32.const 0)) (i32.const 0)"
+            if core.returned
+            else f"(call ${name} {gets})"
+        )
         after = _AFTER if core.returned else ""
         declared[each.imported].append(f'(export "{each.function}" (func {signature}))')
         far = f'(func {instances[each.imported]} "{each.function}")'
@@ -184,5 +188,20 @@ NAPPER: Final = b"""
     (export "sleep" (func $sleep))))))
   (func (export "nap") (param "ns" u64) (result u32) (canon lift (core func $guest "nap"))))
 """
-"""Waits itself, and then has the import `sleep` wait, which `SLEEPER` exports. Declares other functions of the
-same interfaces than that does, at another version."""
+"""Waits itself, and then has the import `sleep` wait, which `SLEEPER` exports. Of the same interfaces it
+declares other functions than that does, at another version."""
+
+MEASURER: Final = f"""
+(component
+  (import "{STORE}" (instance (export "bucket" (type (sub resource)))))
+  (import "measure" (func $measure (param "name" string) (result u32)))
+  {LIBC}
+  (core func $measure (canon lower (func $measure) {CANONICAL}))
+  (core module $guest
+    (import "" "measure" (func $measure (param i32 i32) (result i32)))
+    (func (export "measure") (param i32 i32) (result i32) (call $measure (local.get 0) (local.get 1))))
+  (core instance $guest (instantiate $guest (with "" (instance (export "measure" (func $measure))))))
+  (func (export "measure") (param "name" string) (result u32)
+    (canon lift (core func $guest "measure") {CANONICAL})))
+""".encode()
+"""Imports a store as `BUCKETS` does, but asks that one to measure."""

@@ -1,0 +1,417 @@
+"""Fusion: calls between parts stay in wasm, and what comes out is what came out of the parts apart."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from bridge_components import FAR, NEAR, relay, with_bytes
+from engine_components import forward
+from engine_guests import BUCKETS, MISCHIEF, SLEEPER, no_imports
+from fuse_components import ATOMICS, KEEPER, MEASURER, NAPPER, STORE, Passed, front
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgpack import ExtType
+from wasmtime import wat2wasm
+from wit_strategies import funcs, wire_params, wire_values
+
+from lath.errors import DeadlineExceeded, InvalidArgument, LimitExceeded, Trap
+from lath.wit.types import Field, Func, ListOf, OptionOf, Primitive, Record
+from lath_host.engine import Engine
+from lath_host.engine.compose.fuse import CannotFuse, Fused, Join, Part, fuse
+from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext, Import
+from lath_host.engine.pool import InstancePool
+from lath_host.engine.wasi import native_interface
+
+CONTEXT = CallContext()
+REUSE = Limits(reuse=True)
+BYTES = ListOf(Primitive("u8"))
+STRING = Primitive("string")
+U32 = Primitive("u32")
+ASK = Func((Field("key", STRING),), STRING)
+HELLO = Func((Field("name", STRING),), STRING)
+COUNT = Func((), U32)
+DEEP = "lath:test/deep@1.0.0"
+FRONT = "lath:test/front@1.0.0"
+MISCHIEF_NAME = "lath:test/mischief@1.2.0"
+ACCOUNT = Record((Field("id", STRING), Field("inner", Record((Field("key", BYTES),)))))
+
+
+def fused(sources: dict[str, bytes], *joins: tuple[str, str, str, str]) -> Fused:
+    """Components in text form, fused by (caller, import, callee, export)."""
+    parts = [Part(name, bytes(wat2wasm(source))) for name, source in sources.items()]
+    return fuse(parts, [Join(*join) for join in joins], lambda name: native_interface(name) is not None)
+
+
+def renamed(source: bytes, **names: str) -> bytes:
+    """A relay with another import (`far`) or another export (`near`)."""
+    return (
+        source.replace(NEAR.encode(), b"<near>")
+        .replace(FAR.encode(), names.get("far", FAR).encode())
+        .replace(b"<near>", names.get("near", NEAR).encode())
+    )
+
+
+async def call(
+    engine: Engine,
+    outcome: Fused,
+    calls: Sequence[tuple[str, str, list[Any]]],
+    on_import: Callable[..., Any] = no_imports,
+    limits: Limits = REUSE,
+) -> list[Any]:
+    """The results of some calls, made one after the other."""
+    compiled = await engine.compile(outcome.source)
+    async with InstancePool(engine, compiled, limits, on_import, name="fused") as pool:
+        return [await pool.call(*each, context=CONTEXT) for each in calls]
+
+
+def mischievous(*functions: tuple[str, Func]) -> Fused:
+    """A front of `MISCHIEF`, with that fused to it."""
+    passed = [Passed(f'"{MISCHIEF_NAME}"', name, func, name) for name, func in functions]
+    return fused(
+        {"front": front(FRONT, passed), "mischief": MISCHIEF},
+        ("front", MISCHIEF_NAME, "mischief", MISCHIEF_NAME),
+    )
+
+
+class Answers:
+    """Answers imports, and remembers which were asked for."""
+
+    def __init__(self, answer: Callable[[Import, list[Any]], Any]) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self._answer = answer
+
+    async def __call__(self, import_: Import, context: CallContext, params: list[Any]) -> Any:
+        self.asked.append((import_.name, import_.function))
+        return self._answer(import_, params)
+
+
+# -- the same results ----------------------------------------------------------------------------------------
+
+
+async def unfused(engine: Engine, func: Func, params: list[Any], answer: Any) -> tuple[Any, Any]:
+    """What a relay returns that calls another, and what the latter's import was given."""
+    deep = Answers(lambda import_, params: answer)
+    given: list[Any] = []
+    caller, callee = await engine.compile(relay(func)), await engine.compile(relay(func))
+
+    async def ask(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        given.append(params)
+        return await second.call(NEAR, "relay", params, context=context)
+
+    async with (
+        InstancePool(engine, callee, REUSE, deep, name="callee") as second,
+        InstancePool(engine, caller, REUSE, ask, name="caller") as first,
+    ):
+        return await first.call(NEAR, "relay", params, context=CONTEXT), given[0]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), func=funcs(), bridged=st.booleans())
+async def test_a_random_function_gives_the_same_fused_and_unfused(
+    bridging: Engine, plain: Engine, data: Any, func: Func, bridged: bool
+) -> None:
+    func = with_bytes(func, BYTES)
+    engine = bridging if bridged else plain
+    params = data.draw(wire_params(func))
+    answer = data.draw(wire_values(func.result)) if func.result else None
+    given: list[Any] = []
+
+    async def deep(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        given.append(params)
+        return answer
+
+    parts = {"caller": relay(func), "callee": renamed(relay(func), far=DEEP, near=FAR)}
+    outcome = fused(parts, ("caller", FAR, "callee", FAR))
+    results = await call(engine, outcome, [(NEAR, "relay", params)] * 2, deep)
+    assert results == [answer, answer]
+    assert given == [params, params]
+    assert (results[0], given[0]) == await unfused(engine, func, params, answer)
+
+
+async def test_a_call_between_parts_does_not_ask_the_host(either: Engine) -> None:
+    outcome = mischievous(("hello", HELLO), ("count", COUNT))
+    calls = [(FRONT, "hello", ["žluť"]), (FRONT, "count", []), (FRONT, "count", [])]
+    assert await call(either, outcome, calls) == ["žluť", 1, 2]
+
+
+async def test_bytes_cross_a_fused_component_in_bulk(bridging: Engine) -> None:
+    func = Func((Field("data", BYTES),), BYTES)
+    parts = {"caller": relay(func), "callee": renamed(relay(func), far=DEEP, near=FAR)}
+    outcome = fused(parts, ("caller", FAR, "callee", FAR))
+    compiled = await bridging.compile(outcome.source)
+    (import_,) = outcome.imports
+    assert compiled.twin("export", NEAR, "relay") and compiled.twin("import", import_, "relay")
+    data = bytes(range(256)) * 4096
+    answers = Answers(lambda import_, params: params[0])
+    assert await call(bridging, outcome, [(NEAR, "relay", [data])], answers) == [data]
+
+
+async def test_a_fused_component_exports_what_its_first_part_does(either: Engine) -> None:
+    func = Func((Field("a", ListOf(ACCOUNT)),), ListOf(ACCOUNT))
+    callee = renamed(relay(func), far=DEEP, near=FAR).replace(b'"relay"', b'"echo"')
+    parts = {"caller": forward(ACCOUNT), "callee": callee}
+    outcome = fused(parts, ("caller", FAR, "callee", FAR))
+    compiled, alone = await either.compile(outcome.source), await either.compile(forward(ACCOUNT))
+    assert compiled.world.exports == alone.world.exports
+    account = {"id": "žluť", "inner": {"key": b"\xff\0"}}
+    answers = Answers(lambda import_, params: params[0])
+    assert await call(either, outcome, [("", "echo", [[account]])], answers) == [[account]]
+    assert len(answers.asked) == 1
+
+
+# -- whose import it is --------------------------------------------------------------------------------------
+
+
+async def test_each_import_that_is_left_belongs_to_the_part_that_has_it(either: Engine) -> None:
+    caller = front(
+        FRONT,
+        [
+            Passed(f'"{MISCHIEF_NAME}"', "ask", ASK, "theirs"),
+            Passed('"lath:test/far@1.0.0"', "ask", ASK, "mine"),
+            Passed('"lath:test/more@1.0.0"', "ask", ASK, "more"),
+        ],
+    )
+    outcome = fused(
+        {"caller": caller, "callee": MISCHIEF}, ("caller", MISCHIEF_NAME, "callee", MISCHIEF_NAME)
+    )
+    assert sorted(outcome.imports.values()) == [
+        ("callee", "lath:test/far@1.0.0"),
+        ("caller", "lath:test/far@1.0.0"),
+        ("caller", "lath:test/more@1.0.0"),
+    ]
+    answers = Answers(lambda import_, params: "/".join([*outcome.imports[import_.name], params[0]]))
+    calls = [(FRONT, name, ["k"]) for name in ("mine", "more", "theirs")]
+    assert await call(either, outcome, calls, answers) == [
+        "caller/lath:test/far@1.0.0/k", "caller/lath:test/more@1.0.0/k", "callee/lath:test/far@1.0.0/k"
+    ]  # fmt: skip
+
+
+async def test_reflection_still_knows_the_interface_of_a_callees_import(either: Engine) -> None:
+    outcome = mischievous(("ask", ASK))
+    compiled = await either.compile(outcome.source)
+    (name,) = outcome.imports
+    assert compiled.world.imports[name].name == "lath:test/far@1.0.0"
+
+
+@pytest.mark.parametrize("offered", ["lath:test/mischief@1.2.0", "lath:test/mischief@1.9.1"])
+async def test_caller_and_callee_may_name_an_interface_at_compatible_versions(
+    either: Engine, offered: str
+) -> None:
+    caller = front(FRONT, [Passed('"lath:test/mischief@1.0.3"', "hello", HELLO, "hello")])
+    callee = MISCHIEF.replace(MISCHIEF_NAME.encode(), offered.encode())
+    outcome = fused({"a": caller, "b": callee}, ("a", "lath:test/mischief@1.0.3", "b", offered))
+    assert await call(either, outcome, [(FRONT, "hello", ["x"])]) == ["x"]
+
+
+async def test_an_import_that_goes_by_a_label_is_joined_and_one_of_a_callee_keeps_what_it_implements(
+    either: Engine,
+) -> None:
+    caller = front(FRONT, [Passed(f'"cold" (implements "{MISCHIEF_NAME}")', "ask", ASK, "ask")])
+    callee = MISCHIEF.replace(b'"lath:test/far@1.0.0"', b'"other" (implements "lath:test/far@1.0.0")')
+    outcome = fused({"a": caller, "b": callee}, ("a", "cold", "b", MISCHIEF_NAME))
+    ((name, source),) = outcome.imports.items()
+    assert source == ("b", "other")
+    assert (await either.compile(outcome.source)).world.imports[name].name == "lath:test/far@1.0.0"
+    answers = Answers(lambda import_, params: params[0])
+    assert await call(either, outcome, [(FRONT, "ask", ["x"])], answers) == ["x"]
+
+
+async def test_two_labels_of_one_interface_may_be_answered_by_two_callees(either: Engine) -> None:
+    labels = [f'"{label}" (implements "{MISCHIEF_NAME}")' for label in ("left", "right")]
+    caller = front(
+        FRONT, [Passed(labels[0], "count", COUNT, "left"), Passed(labels[1], "count", COUNT, "right")]
+    )
+    outcome = fused(
+        {"a": caller, "b": MISCHIEF, "c": MISCHIEF},
+        ("a", "left", "b", MISCHIEF_NAME),
+        ("a", "right", "c", MISCHIEF_NAME),
+    )
+    calls: list[tuple[str, str, list[Any]]] = [(FRONT, name, []) for name in ("left", "left", "right")]
+    assert await call(either, outcome, calls) == [1, 2, 1]
+
+
+async def test_native_interfaces_are_shared_with_all_functions_that_any_part_uses(either: Engine) -> None:
+    outcome = fused({"a": NAPPER, "b": SLEEPER}, ("a", "sleep", "b", "sleep"))
+    compiled = await either.compile(outcome.source)
+    assert not outcome.imports
+    assert {name: set(each.functions) for name, each in compiled.world.imports.items()} == {
+        "wasi:io/poll@0.2.3": {"poll", "[method]pollable.block", "[method]pollable.ready"},
+        "wasi:clocks/wall-clock@0.2.3": {"now"},
+        "wasi:clocks/monotonic-clock@0.2.3": {
+            "resolution", "now", "subscribe-instant", "subscribe-duration",
+        },
+    }  # fmt: skip
+    assert await call(either, outcome, [("", "nap", [2_000_000])]) == [1]
+
+
+# -- more than two -------------------------------------------------------------------------------------------
+
+
+async def test_a_chain_is_one_component(either: Engine) -> None:
+    func = Func((Field("a", ACCOUNT),), OptionOf(ACCOUNT))
+    parts = {
+        "a": relay(func),
+        "b": renamed(relay(func), near=FAR, far="lath:test/b@1.0.0"),
+        "c": renamed(relay(func), near="lath:test/b@1.0.0", far="lath:test/c@1.0.0"),
+    }
+    joins = [("a", FAR, "b", FAR), ("b", "lath:test/b@1.0.0", "c", "lath:test/b@1.0.0")]
+    outcome = fused(parts, *joins)
+    assert list(outcome.imports.values()) == [("c", "lath:test/c@1.0.0")]
+    account = {"id": "a", "inner": {"key": b"\xff"}}
+    answers = Answers(lambda import_, params: params[0])
+    assert await call(either, outcome, [(NEAR, "relay", [account])], answers) == [account]
+
+
+async def test_a_callee_that_two_parts_share_is_one_instance(either: Engine) -> None:
+    def middle(name: str) -> bytes:
+        return front(f"lath:test/{name}@1.0.0", [Passed(f'"{MISCHIEF_NAME}"', "count", COUNT, "count")])
+
+    caller = front(
+        FRONT,
+        [Passed(f'"lath:test/{name}@1.0.0"', "count", COUNT, name) for name in ("left", "right")],
+    )
+    outcome = fused(
+        {"top": caller, "l": middle("left"), "bottom": MISCHIEF, "r": middle("right")},
+        ("top", "lath:test/left@1.0.0", "l", "lath:test/left@1.0.0"),
+        ("top", "lath:test/right@1.0.0", "r", "lath:test/right@1.0.0"),
+        ("l", MISCHIEF_NAME, "bottom", MISCHIEF_NAME),
+        ("r", MISCHIEF_NAME, "bottom", MISCHIEF_NAME),
+    )
+    calls: list[tuple[str, str, list[Any]]] = [(FRONT, name, []) for name in ("left", "right", "left")]
+    assert await call(either, outcome, calls) == [1, 2, 3]
+
+
+# -- resources -----------------------------------------------------------------------------------------------
+
+JOINED_STORE = ("user", STORE, "keeper", STORE)
+JOINED_ATOMICS = ("user", ATOMICS, "keeper", ATOMICS)
+WITHOUT_PASSING_ON = BUCKETS[: BUCKETS.index(b'(func (export "pass-own") (param "bucket"')] + b")"
+
+
+async def test_a_resource_of_the_callee_is_opened_lent_given_away_and_dropped(either: Engine) -> None:
+    outcome = fused({"user": WITHOUT_PASSING_ON, "keeper": KEEPER}, JOINED_STORE, JOINED_ATOMICS)
+    assert not outcome.imports
+    calls = [(("", "read", ["täg"])), ("", "give-away", ["b"]), ("", "measure", ["four"])]
+    assert await call(either, outcome, calls * 3) == ["täg", None, 4] * 3
+
+
+@pytest.mark.parametrize("alone", [JOINED_STORE, JOINED_ATOMICS])
+def test_a_resource_that_two_sides_would_know_differently_is_refused(
+    alone: tuple[str, str, str, str],
+) -> None:
+    with pytest.raises(CannotFuse, match=r"user: the import lath:test/atomics@1.0.0.*resource"):
+        fused({"user": WITHOUT_PASSING_ON, "keeper": KEEPER}, alone)
+
+
+def test_a_caller_that_passes_the_callees_resource_to_its_own_callers_is_refused() -> None:
+    with pytest.raises(CannotFuse, match=r"user: .*its resource bucket is passed on"):
+        fused({"user": BUCKETS, "keeper": KEEPER}, JOINED_STORE, JOINED_ATOMICS)
+
+
+async def test_imports_of_a_callee_that_use_each_others_resources_still_do(either: Engine) -> None:
+    outcome = fused({"a": MEASURER, "b": WITHOUT_PASSING_ON}, ("a", "measure", "b", "measure"))
+    assert sorted(outcome.imports.values()) == [("a", STORE), ("b", ATOMICS), ("b", STORE)]
+
+    def answer(import_: Import, params: list[Any]) -> Any:
+        if import_.function == "open":
+            return {"ok": ExtType(1, params[0].encode())}
+        return len(params[0].data)
+
+    answers = Answers(answer)
+    assert await call(either, outcome, [("", "measure", ["four"])], answers) == [4]
+    assert [outcome.imports[name] for name, _ in answers.asked] == [("b", STORE), ("b", ATOMICS)]
+
+
+# -- what is shared ------------------------------------------------------------------------------------------
+
+SPIN = ("spin", Func((), None))
+WORK = ("work", Func((Field("n", U32),), U32))
+
+
+async def test_a_trap_in_the_callee_is_a_trap_of_the_call_and_of_no_other(either: Engine) -> None:
+    compiled = await either.compile(mischievous(("trap", Func((), None)), ("count", COUNT)).source)
+    async with InstancePool(either, compiled, REUSE, no_imports, name="fused") as pool:
+        for _ in range(2):
+            assert await pool.call(FRONT, "count", [], context=CONTEXT) == 1
+            with pytest.raises(Trap, match="unreachable"):
+                await pool.call(FRONT, "trap", [], context=CONTEXT)
+
+
+async def test_time_is_up_for_a_callee_that_loops(either: Engine) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await call(either, mischievous(SPIN), [(FRONT, "spin", [])], limits=Limits(timeout_ms=50))
+
+
+async def test_fuel_is_one_budget_for_all_parts(either: Engine) -> None:
+    limits = Limits(fuel_max=100_000)
+    assert await call(either, mischievous(WORK), [(FRONT, "work", [100])], limits=limits)
+    with pytest.raises(LimitExceeded, match="fuel_max"):
+        await call(either, mischievous(WORK), [(FRONT, "work", [1_000_000])], limits=limits)
+
+
+async def test_memory_is_bounded_in_the_callee_as_in_the_caller(either: Engine) -> None:
+    outcome = mischievous(("eat", COUNT))
+    (pages,) = await call(either, outcome, [(FRONT, "eat", [])], limits=Limits(memory_bytes_max=8 << 20))
+    assert 0 < pages <= 128
+
+
+# -- what is refused -----------------------------------------------------------------------------------------
+
+CALLER = front(FRONT, [Passed(f'"{MISCHIEF_NAME}"', "hello", HELLO, "hello")])
+JOIN = ("a", MISCHIEF_NAME, "b", MISCHIEF_NAME)
+LOOP = renamed(relay(ASK), far=NEAR, near=FAR)
+OWN_MODULE = b'(component (import "m" (core module)) (component $c) (export "c" (component $c)))'
+
+
+@pytest.mark.parametrize(
+    ("sources", "joins", "reason"),
+    [
+        ({"a": relay(ASK), "b": LOOP}, [("a", FAR, "b", FAR), ("b", NEAR, "a", NEAR)], "a -> b -> a"),
+        ({"a": renamed(relay(ASK), near=FAR)}, [("a", FAR, "a", FAR)], "in a circle: a -> a"),
+        ({"a": CALLER, "b": MISCHIEF}, [JOIN, JOIN], "an import is joined twice"),
+        ({"a": CALLER, "b": MISCHIEF}, [], "nothing that is joined calls b"),
+        ({"a": CALLER}, [JOIN], "b is joined, but is no part"),
+        ({"a": MISCHIEF, "b": MISCHIEF}, [JOIN], f"a does not import {MISCHIEF_NAME}"),
+        ({"a": CALLER, "b": SLEEPER}, [JOIN], f"b has no export {MISCHIEF_NAME}"),
+        ({}, [], "each part has to be given once"),
+        ({"a": OWN_MODULE}, [], "a: the import m: it is a component or a core module"),
+        ({"a": b'(component (component $c) (export "c" (component $c)))'}, [], "a: the export c is a comp"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_fused_is_refused_with_the_reason(
+    sources: dict[str, bytes], joins: list[tuple[str, str, str, str]], reason: str
+) -> None:
+    with pytest.raises(CannotFuse, match=re.escape(reason)):
+        fused(sources, *joins)
+
+
+async def test_a_joint_of_other_types_is_refused_by_wasmtime(either: Engine) -> None:
+    caller = front(FRONT, [Passed(f'"{MISCHIEF_NAME}"', "hello", COUNT, "hello")])
+    outcome = fused({"a": caller, "b": MISCHIEF}, JOIN)
+    with pytest.raises(InvalidArgument, match="type mismatch"):
+        await either.compile(outcome.source)
+
+
+WHOLE = {
+    name: bytes(wat2wasm(source)) for name, source in {"user": WITHOUT_PASSING_ON, "keeper": KEEPER}.items()
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damaged_components_are_refused_or_fused_and_nothing_else(data: Any) -> None:
+    damaged = dict(WHOLE)
+    name = data.draw(st.sampled_from(sorted(WHOLE)))
+    source = bytearray(WHOLE[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        source[data.draw(st.integers(0, len(source) - 1))] = data.draw(st.integers(0, 255))
+    damaged[name] = bytes(source[: data.draw(st.integers(0, len(source)) | st.just(len(source)))])
+    parts = [Part(each, damaged[each]) for each in ("user", "keeper")]
+    with contextlib.suppress(CannotFuse):
+        outcome = fuse(parts, [Join(*JOINED_STORE), Join(*JOINED_ATOMICS)], lambda interface: False)
+        assert outcome.source.startswith(b"\0asm")
