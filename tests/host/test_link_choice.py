@@ -42,7 +42,9 @@ async def front(lattice_in_process: InProcessLattice, setting: tuple[str, Host])
     for name in ("default", "first", "second", "fixed"):
         await lattice.start_component(f"at-{name}", guests.echo(tag=f"{name}:"), host=host)
         await lattice.link("front", f"at-{name}", ECHO, name=name)
-    event = await lattice.start_component("front", chooser(version), reuse=True, count=1)
+    event = await lattice.start_component(
+        "front", chooser(version), count=1, component_limits={"reuse": True}
+    )
     assert event.name == "component_scaled", event.data
     return lattice
 

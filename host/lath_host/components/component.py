@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lath.bus import Bus
 from lath.codec import unpack_for_type
-from lath.errors import DeadlineExceeded, InvalidArgument
+from lath.errors import DeadlineExceeded, Internal, InvalidArgument, LimitExceeded, PayloadTooLarge
 from lath.model import ComponentDescription, Link, Presence
 from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
 from lath.presence import PresenceAnnouncer
@@ -70,7 +70,13 @@ class Component:
         self._limits = deployment.pool_limits()
         self._usage = Usage()
         self._imports = Imports(
-            deployment.id, parts.routes, parts.targets, parts.caller, self._config, self._usage
+            deployment.id,
+            parts.routes,
+            parts.targets,
+            parts.caller,
+            parts.bus.lattice,
+            self._config,
+            self._usage,
         )
         self._pool = self._make_pool(self._limits)
         service = service_interface(compiled.world)
@@ -185,7 +191,9 @@ class Component:
         )
         params = unpack_for_type(call.payload)
         context = GuestCall(call.deadline, header.app_version)
-        result = export.pack(await self._run(export.interface, export.function, params, context))
+        result: bytes = _sendable(
+            export.pack, await self._run(export.interface, export.function, params, context)
+        )
         self._usage.bytes_in += len(call.payload)
         self._usage.bytes_out += len(result)
         if recording() or measuring():
@@ -196,13 +204,16 @@ class Component:
         """A call of another component, or of a provider, of this host; wire values in and out."""
         name = call.interface
         path = (call.source, name.namespace, name.package, call.link_name, name.interface)
-        with observed("server", self.id, call):
+        with observed("server", self.id, self.instance_id, call):
             await self._parts.routes.admit(path, self.id, call.revision, call.deadline)
             export = self.offered.find(
                 name.namespace, name.package, name.interface, name.version, call.function
             )
-            context = GuestCall(call.deadline, call.app_version)
-            return await self._run(export.interface, export.function, call.params, context)
+            context = GuestCall(call.deadline, call.app_version, hops=call.hops)
+            result = await self._run(export.interface, export.function, call.params, context)
+            if export.check is not None:
+                _sendable(export.check, result)
+            return result
 
     async def _run(self, interface: str, function: str, params: Any, context: GuestCall) -> Any:
         if not isinstance(params, list):
@@ -287,3 +298,13 @@ class Component:
 
     def _guest_says(self, stream: str, line: str) -> None:
         _log.info("component says", component_id=self.id, stream=stream, line=line)
+
+
+def _sendable(take: Callable[[Any], Any], result: Any) -> Any:
+    """Packs or checks a result. The call has run, so what cannot be sent is no refusal."""
+    try:
+        return take(result)
+    except PayloadTooLarge as e:
+        raise LimitExceeded(f"the result is too large: {e.message}") from None
+    except InvalidArgument as e:
+        raise Internal(f"the result cannot be sent: {e.message}") from None

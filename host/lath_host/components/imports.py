@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lath import subjects
-from lath.codec import params_packer, unpack_for_type
-from lath.errors import DeadlineExceeded, Internal, LinkNotFound
+from lath.codec import params_packer, size_check, unpack_for_type
+from lath.errors import DeadlineExceeded, DidNotRun, Internal, InvalidArgument, LinkNotFound, Overloaded
 from lath.model import Link
 from lath.names import InterfaceName, check_function, check_name
-from lath.rpc import TIMEOUT_MS_DEFAULT, Caller
+from lath.rpc import TIMEOUT_MS_DEFAULT, Caller, FailedAttempt, may_retry
 from lath_host.components import guest_config, link_choice
 from lath_host.components.local import LocalCall, LocalTarget, LocalTargets, call_locally
 from lath_host.components.routes import Routes
@@ -39,11 +39,13 @@ class GuestCall(CallContext):
         app_version: Of the app that the request belongs to; empty outside an app.
         choices: The link names that the guest has chosen meanwhile, by interface without a version
             (`link_choice`); None where it chose none.
+        hops: How many calls in a row, this one included, have not left the process.
     """
 
     deadline: float
     app_version: str = ""
     choices: dict[str, str] | None = None
+    hops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class _Route:
         function: The function's WIT name.
         tail: Of the call's subject.
         pack: Packs the parameters.
+        check: Refuses parameters that are too large to be sent, without packing them; None where none can be.
         chooses: Whether it is the import by which a guest chooses links.
     """
 
@@ -66,6 +69,7 @@ class _Route:
     function: str
     tail: str
     pack: Callable[[Any], bytes]
+    check: Callable[[Any], None] | None
     chooses: bool
 
 
@@ -77,6 +81,7 @@ class Imports:
         routes: Links.
         targets: What runs in this process.
         caller: Calls over the bus.
+        lattice: The lattice's name, for spans.
         config: The component's own config as it stands now.
         usage: Counts the bytes that go over the bus.
     """
@@ -87,6 +92,7 @@ class Imports:
         routes: Routes,
         targets: LocalTargets,
         caller: Caller,
+        lattice: str,
         config: Callable[[], Mapping[str, str]],
         usage: Usage,
     ) -> None:
@@ -94,6 +100,7 @@ class Imports:
         self._routes = routes
         self._targets = targets
         self._caller = caller
+        self._lattice = lattice
         self._config = config
         self._usage = usage
         self._known: dict[tuple[str, str], _Route] = {}
@@ -124,7 +131,7 @@ class Imports:
         # The engine awaits this in the task of the guest's call, so the trace is the current one already.
         if context.deadline == ENDLESS:
             now = asyncio.get_running_loop().time()
-            context = GuestCall(now + TIMEOUT_MS_DEFAULT / 1000, context.app_version)
+            context = GuestCall(now + TIMEOUT_MS_DEFAULT / 1000, context.app_version, hops=context.hops)
         local = self._targets.find(link.target)
         if local is not None:
             return await self._call_here(local, link, route, context, params)
@@ -133,6 +140,8 @@ class Imports:
     async def _call_here(
         self, target: LocalTarget, link: Link, route: _Route, context: GuestCall, params: list[Any]
     ) -> Any:
+        if route.check is not None:
+            route.check(params)
         call = LocalCall(
             source=self._source,
             link_name=route.link_name,
@@ -142,10 +151,25 @@ class Imports:
             deadline=context.deadline,
             revision=link.revision,
             app_version=context.app_version,
+            lattice=self._lattice,
+            hops=context.hops + 1,
         )
-        return await call_locally(target, link.target, call)
+        try:
+            return await call_locally(target, link.target, call)
+        except DidNotRun as error:
+            if not may_retry(error, 1, isinstance(error, Overloaded)):
+                raise
+            earlier = FailedAttempt(target.instance_id, error)
+        return await self._call_over_bus(link, route, context, params, earlier)
 
-    async def _call_over_bus(self, link: Link, route: _Route, context: GuestCall, params: list[Any]) -> Any:
+    async def _call_over_bus(
+        self,
+        link: Link,
+        route: _Route,
+        context: GuestCall,
+        params: list[Any],
+        earlier: FailedAttempt | None = None,
+    ) -> Any:
         left_ms = int((context.deadline - asyncio.get_running_loop().time()) * 1000)
         if left_ms <= 0:
             raise DeadlineExceeded(
@@ -162,9 +186,13 @@ class Imports:
             revision=link.revision,
             interface_version=route.interface.version,
             app_version=context.app_version,
+            earlier=earlier,
         )
         self._usage.bytes_in += len(reply)
-        return unpack_for_type(reply)
+        try:
+            return unpack_for_type(reply)
+        except InvalidArgument as error:  # the call has run
+            raise Internal(f"the answer of {link.target} is malformed: {error.message}") from error
 
     def _choose(self, wanted: Import, context: GuestCall, params: list[Any]) -> Any:
         if context.choices is None:
@@ -206,6 +234,7 @@ class Imports:
             function=function,
             tail=subjects.call_tail(self._source, link_name, interface, function),
             pack=params_packer(wanted.func),
+            check=size_check([param.type for param in wanted.func.params]),
             chooses=link_choice.is_link_choice(interface),
         )
         self._known[wanted.name, wanted.function] = route

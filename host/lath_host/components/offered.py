@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lath.codec import result_packer
+from lath.codec import result_packer, size_check
 from lath.errors import NotFound
 from lath.names import NO_LINK, InterfaceName, versions_compatible
 from lath.wit.types import Func, World
@@ -26,12 +26,14 @@ class Offer:
         function: The function's WIT name.
         func: Its signature.
         pack: Packs the wire value of its result.
+        check: Refuses a result that is too large to be sent, without packing it; None where none can be.
     """
 
     interface: str
     function: str
     func: Func
     pack: Callable[[Any], bytes]
+    check: Callable[[Any], None] | None
 
 
 class Offered:
@@ -97,7 +99,7 @@ class Offered:
             raise NotFound(
                 f"{shown} as exported by {self._id} has no function {function}; it has: {functions or 'none'}"
             )
-        return Offer(name, function, func, result_packer(func))
+        return Offer(name, function, func, result_packer(func), size_check(func.result))
 
     def _version_of(self, asked: InterfaceName) -> str:
         offered = self._by_path.get(asked.unversioned, [])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -16,7 +17,7 @@ from lath.errors import InvalidArgument, NotFound
 from lath.model import ProviderStatus
 from lath.names import new_id
 from lath.provider import Provider, ProviderInstance
-from lath_host.components.local import LocalCall, LocalTargets
+from lath_host.components.local import LocalCall, LocalTargets, observed
 from lath_host.providers.supervisor import ProviderSpec
 
 ENTRY_POINTS: Final = "lath.providers"
@@ -85,6 +86,7 @@ class BuiltinProvider:
         self._targets = targets
         self._config = config
         self._instance: ProviderInstance | None = None
+        self._calls = itertools.count(1)
 
     async def start(self) -> None:
         """Starts it; on return it serves.
@@ -120,12 +122,14 @@ class BuiltinProvider:
     async def call_local(self, call: LocalCall) -> Any:
         """A call of a component of this host; wire values in and out."""
         assert self._instance is not None, "offered only once it runs"
-        return await self._instance.handle_local(
-            source=call.source,
-            link=call.link_name,
-            interface=call.interface,
-            function=call.function,
-            params=call.params,
-            deadline=call.deadline,
-            revision=call.revision,
-        )
+        with observed("server", self.spec.id, self.instance_id, call):
+            return await self._instance.handle_local(
+                source=call.source,
+                link=call.link_name,
+                interface=call.interface,
+                function=call.function,
+                params=call.params,
+                deadline=call.deadline,
+                revision=call.revision,
+                call_id=f"local-{next(self._calls):x}",
+            )

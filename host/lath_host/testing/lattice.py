@@ -23,6 +23,7 @@ from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
 from lath.presence import PRESENCE_TTL_MS, PresenceView
 from lath.rpc import Caller
 from lath.server import Server
+from lath.testing import eventually
 from lath_host.host import Host
 
 ASK_TIMEOUT_MS = 10_000
@@ -119,7 +120,7 @@ class InProcessLattice:
     async def start_component(
         self, component_id: str, source: str | bytes | Path, *, host: Host | str | None = None, **scale: Any
     ) -> CloudEvent:
-        """Places a component and waits for the outcome.
+        """Places a component and waits for the outcome, and until the client of this lattice can call it.
 
         Args:
             component_id: Its id.
@@ -141,9 +142,15 @@ class InProcessLattice:
         async with self.events() as events:
             reply = await self.ask("component", "scale", host_id, **request)
             assert reply.success, reply.message
-            return await events.wait(
+            event = await events.wait(
                 "component_scaled", "component_scale_failed", component_id=component_id, host_id=host_id
             )
+        if event.name == "component_scaled" and request["count"]:
+            await eventually(
+                lambda: any(each.host_id == host_id for each in self.presence.instances(component_id)),
+                what=f"the client to see the presence of {component_id}",
+            )
+        return event
 
     def file(self, name: str, source: str | bytes | Path) -> Path:
         """A file with a component's text or bytes."""

@@ -3,6 +3,7 @@
 - `pack`, `unpack`: bytes and wire values, with limits and without types
 - `FuncCodec`: everything about the values of one function
 - `wire_packer`, `params_packer`, `result_packer`: wire values to bytes where the types are known
+- `size_check`: whether wire values are small enough to be sent, without packing them
 - `params_from_json`, `params_to_json`, `result_to_json`: wire values as JSON (`lath.codec.jsonform`)
 - `Record`, `Variant`, `Some`, `Ok`, `Err`, `Resource`: the friendly values that Python itself has no form for
 """
@@ -18,6 +19,7 @@ from lath.codec.jsonform import (
     value_to_json,
 )
 from lath.codec.packer import params_packer, result_packer, wire_packer
+from lath.codec.sizes import size_check
 from lath.codec.values import (
     COMPONENT_RESOURCE,
     PROVIDER_RESOURCE,
@@ -62,6 +64,7 @@ __all__ = [
     "python_name",
     "result_packer",
     "result_to_json",
+    "size_check",
     "unpack",
     "unpack_for_type",
     "value_from_json",

@@ -10,6 +10,7 @@ from lath.codec.encode import encoder
 from lath.codec.mismatch import Mismatch, expected
 from lath.codec.packer import params_packer, result_packer
 from lath.codec.primitives import Closure
+from lath.codec.sizes import size_check
 from lath.codec.values import Err, Ok
 from lath.codec.wire import Wire, unpack_for_type
 from lath.errors import InvalidArgument
@@ -39,6 +40,7 @@ class FuncCodec:
         self._decode_result = decoder(func.result) if func.result else _no_result
         self._pack_params = params_packer(func)
         self._pack_result = result_packer(func)
+        self._check_result = size_check(func.result)
         self._returns_result = isinstance(func.result, ResultOf)
 
     def encode_params(self, args: Sequence[Any]) -> bytes:
@@ -97,6 +99,13 @@ class FuncCodec:
             return self._encode_result(value)
         except Mismatch as mismatch:
             raise mismatch.within("result").as_error() from None
+
+    def result_to_send(self, value: Any) -> Wire:
+        """As `encode_result`, its limits included, up to the wire value."""
+        wire = self.result_to_wire(value)
+        if self._check_result is not None:
+            self._check_result(wire)
+        return wire
 
     def result_from_wire(self, wire: Wire) -> Any:
         """As `decode_result`, from the wire value."""

@@ -112,7 +112,7 @@ class Dispatch:
         return encoded
 
     async def local(self, asked: Asked, params: Sequence[Wire]) -> Wire:
-        """Serves a call from the same process: wire values in and out, the same checks, errors and spans.
+        """Serves a call from the same process: wire values in and out, the same checks and errors.
 
         Raises:
             LathError: As over the bus, `draining` and `overloaded` included.
@@ -135,10 +135,8 @@ class Dispatch:
             raise
 
     async def _serve_local(self, operation: Operation, asked: Asked, params: Sequence[Wire]) -> Wire:
-        name = f"{asked.interface.unversioned}.{asked.function}"
-        with telemetry.span(name, "server"):
-            result = await self._run(operation, asked, lambda: operation.args_of_wire(params))
-            return _fitting(operation, lambda: operation.codec.result_to_wire(result))
+        result = await self._run(operation, asked, lambda: operation.args_of_wire(params))
+        return _fitting(operation, lambda: operation.codec.result_to_send(result))
 
     # --- the common way ------------------------------------------------------------------------------
 

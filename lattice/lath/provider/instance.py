@@ -282,7 +282,9 @@ class ProviderInstance:
         revision: Revision | None = None,
         call_id: str = "",
     ) -> Wire:
-        """Serves a call from the same process, with the checks, errors and spans of one from the bus.
+        """Serves a call from the same process, with the checks and errors of one from the bus.
+
+        Its span is the caller's to make, who knows that the call is local.
 
         Args:
             source: Who calls.

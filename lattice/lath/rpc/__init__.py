@@ -1,5 +1,6 @@
 """Calls over the bus: `Caller` makes them, `CallServer` serves them."""
 
+from lath.rpc.balance import FailedAttempt, may_retry
 from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX
 from lath.rpc.call import Handler, IncomingCall
 from lath.rpc.caller import Caller
@@ -17,8 +18,10 @@ __all__ = [
     "CallServer",
     "CallStats",
     "Caller",
+    "FailedAttempt",
     "Handler",
     "IncomingCall",
     "Micro",
     "Service",
+    "may_retry",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from lath.errors import Draining, LathError, LinkFailed, Overloaded, Unavailable
@@ -14,6 +15,19 @@ RETRIES_PER_CALL: Final = 0.2
 """Tokens that a call puts into the budget: in the long run at most one retry in five calls."""
 RETRY_TOKENS_MAX: Final = 100.0
 """So that a burst of calls in flight to an instance that drains may all go elsewhere at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that was made without the bus, at an instance in the same process.
+
+    Attributes:
+        instance: Who failed.
+        error: How.
+    """
+
+    instance: str
+    error: LathError
 
 
 class Balance:

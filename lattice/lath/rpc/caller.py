@@ -30,7 +30,7 @@ from lath.errors import (
 )
 from lath.model.revision import Revision
 from lath.names import check_name, check_target, new_id
-from lath.rpc.balance import Balance, RetryBudget, may_retry
+from lath.rpc.balance import Balance, FailedAttempt, RetryBudget, may_retry
 from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, BulkPort, Offer, TransferFailed, announced_size
 from lath.rpc.deadlines import DeadlineWheel
 from lath.rpc.failure import error_of
@@ -114,6 +114,7 @@ class Caller:
         revision: Revision | None = None,
         interface_version: str = "",
         app_version: str = "",
+        earlier: FailedAttempt | None = None,
     ) -> bytes:
         """Calls a function of `target` and returns the packed result.
 
@@ -127,6 +128,8 @@ class Caller:
             revision: Of the link that was followed.
             interface_version: What the caller was built against.
             app_version: The deployed version that the request belongs to.
+            earlier: The first attempt, where it was made at an instance in this process: the call goes on as
+                after any other, at the other instances, or fails as that one did.
 
         Raises:
             NotConnected: There is no connection; nothing was sent, and nothing will be.
@@ -134,6 +137,8 @@ class Caller:
             LathError: Whatever went wrong, by kind; see `lath.errors`.
         """
         if not self._bus.connected:
+            if earlier is not None:
+                raise earlier.error
             raise NotConnected("the connection to the bus is lost, reconnecting; nothing was sent")
         if len(payload) > PAYLOAD_BYTES_MAX:
             raise PayloadTooLarge(f"{len(payload)} bytes to {target} are above {PAYLOAD_BYTES_MAX}")
@@ -146,17 +151,23 @@ class Caller:
             else ",,"
         )
         if not telemetry.recording() and not telemetry.measuring():
-            return await self._call(route, payload, timeout_ms, routing, linked)
-        return await self._observed(route, payload, timeout_ms, routing, linked)
+            return await self._call(route, payload, timeout_ms, routing, linked, earlier)
+        return await self._observed(route, payload, timeout_ms, routing, linked, earlier)
 
     async def _observed(
-        self, route: Route, payload: bytes, timeout_ms: float, routing: str, linked: bool
+        self,
+        route: Route,
+        payload: bytes,
+        timeout_ms: float,
+        routing: str,
+        linked: bool,
+        earlier: FailedAttempt | None,
     ) -> bytes:
         began = self._loop.time()
         kind = "ok"
         try:
             with telemetry.span(route.name, "client", route.attributes) as span:
-                return await self._call(route, payload, timeout_ms, routing, linked, span)
+                return await self._call(route, payload, timeout_ms, routing, linked, earlier, span)
         except LathError as e:
             kind = e.kind
             raise
@@ -174,6 +185,7 @@ class Caller:
         timeout_ms: float,
         routing: str,
         linked: bool,
+        earlier: FailedAttempt | None,
         span: telemetry.Span = telemetry.NO_SPAN,
     ) -> bytes:
         """Attempts, until one succeeds or must not be repeated."""
@@ -182,6 +194,11 @@ class Caller:
         tried: list[str] = []
         attempts = overloaded = 0
         failure: LathError | None = None
+        if earlier is not None:
+            failure, attempts = earlier.error, 1
+            overloaded += isinstance(failure, Overloaded)
+            tried.append(earlier.instance)
+            self._check_retry(failure, attempts, overloaded, deadline)
         while True:
             try:
                 instance = self._choose(route.target, tried, linked)
@@ -198,13 +215,17 @@ class Caller:
             if self._presence is not None and isinstance(failure, _Gone | Draining):
                 # Whatever its presence still says.
                 self._presence.suspect(instance)
-            if (
-                not may_retry(failure, attempts, overloaded)
-                or self._loop.time() >= deadline
-                or not self.budget.withdraw()
-            ):
-                raise failure
+            self._check_retry(failure, attempts, overloaded, deadline)
             tried.append(instance)
+
+    def _check_retry(self, failure: LathError, attempts: int, overloaded: int, deadline: float) -> None:
+        """Raises `failure` unless it may be tried again."""
+        if (
+            not may_retry(failure, attempts, overloaded)
+            or self._loop.time() >= deadline
+            or not self.budget.withdraw()
+        ):
+            raise failure
 
     def _choose(self, target: str, tried: list[str], linked: bool) -> str:
         """The instance for the next attempt; empty for the queue group."""

@@ -1,0 +1,122 @@
+"""Calls between components and providers of one host: what the bus would do for them happens all the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import guests
+import pytest
+from placed_guests import ECHO, FRONT, swelling
+from words_provider import Words
+
+from lath.errors import LathError
+from lath.model import LinkSelector
+from lath.provider import Call, operation
+from lath.provider.instance import ProviderInstance
+from lath.testing import eventually
+from lath_host.providers.builtin import BuiltinProvider
+from lath_host.testing import InProcessLattice
+
+
+@pytest.fixture(autouse=True)
+def _words_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = tmp_path / "words-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: words\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[lath.providers]\nwords = words_provider:Words\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+class Elsewhere(Words):
+    """Tells that it is another instance."""
+
+    @operation("test:words/echo")
+    async def say(self, call: Call[str], text: str) -> str:
+        return f"elsewhere:{text}"
+
+
+@asynccontextmanager
+async def builtin_words(lattice: InProcessLattice) -> AsyncIterator[ProviderInstance]:
+    """front with a link to words, which runs inside its host."""
+    host = lattice.hosts[0]
+    async with lattice.events() as events:
+        fields = {"provider_id": "words", "provider_ref": "builtin:words", "host_id": host.id}
+        assert (await lattice.ask("provider", "start", host.id, **fields)).success
+        await events.wait("provider_started", provider_id="words")
+    await lattice.start_component("front", guests.relay())
+    await lattice.link("front", "words", ECHO)
+    running = host.services.providers._running["words"]
+    assert isinstance(running, BuiltinProvider) and running._instance is not None
+    yield running._instance
+
+
+async def test_what_an_instance_beside_refused_is_tried_at_another(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    async with builtin_words(lattice) as beside:
+        assert await lattice.call("front", FRONT, "say", "x") == "p:x"
+        async with ProviderInstance(Elsewhere(), lattice.bus, provider_id="words") as other:
+            await eventually(lambda: len(lattice.hosts[0].services.presence.instances("words")) == 2)
+            await eventually(lambda: len(other.held(LinkSelector())) == 1)
+            await beside.purge(LinkSelector(), hold=True)
+            for _ in range(3):
+                assert await lattice.call("front", FRONT, "say", "x") == "elsewhere:x"
+        # it has gone: the first failure is the answer, as over the bus
+        await eventually(lambda: len(lattice.hosts[0].services.presence.instances("words")) == 1)
+        error = await lattice.failure("front", FRONT, "say", "x")
+        assert error.kind == "trap" and "link_failed" in error.message and "purged" in error.message
+
+
+async def test_a_provider_beside_is_told_the_id_of_the_call(
+    lattice_in_process: InProcessLattice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    async def say(self: Words, call: Call[str], text: str) -> str:
+        seen.append(call.call_id)
+        return text
+
+    async with builtin_words(lattice_in_process) as beside:
+        found = beside._provider.operations["test", "words", "echo", "say"]
+        monkeypatch.setattr(type(beside._provider), found.attribute, say)
+        for _ in range(2):
+            await lattice_in_process.call("front", FRONT, "say", "x")
+    assert len(set(seen)) == 2 and "" not in seen
+
+
+async def test_calls_in_a_circle_end_by_their_limits_not_by_pythons(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    circle = guests.relay(exported=ECHO, imported=ECHO)
+    limits = {"queue_max": 0, "warm_instances": 0, "memory_bytes_max": 1024 * 1024}
+    event = await lattice.start_component("circle", circle, count=300, component_limits=limits)
+    assert event.name == "component_scaled", event.data
+    await lattice.link("circle", "circle", ECHO)
+    error = await lattice.failure("circle", ECHO, "say", "x", timeout_ms=60_000)
+    assert error.kind == "trap" and "overloaded" in error.message, error.message
+    component = lattice.hosts[0].services.components.get("circle")
+    await eventually(lambda: (component.describe().stats or {})["running"] == 0)
+
+
+@pytest.mark.parametrize("where", ["the same host", "another host"])
+async def test_a_payload_above_the_limit_is_refused_and_a_result_above_it_is_a_limit_exceeded(
+    lattice_in_process: InProcessLattice, where: str
+) -> None:
+    lattice = lattice_in_process
+    host = lattice.hosts[0] if where == "the same host" else (await lattice.add_hosts(1))[0]
+    await lattice.start_component("echo", guests.echo(), host=host)
+    await lattice.start_component("generous", swelling(ECHO), host=host)
+    await lattice.start_component("sends", swelling(FRONT, imported=ECHO))
+    await lattice.start_component("takes", guests.relay())
+    await lattice.link("sends", "echo", ECHO)
+    await lattice.link("takes", "generous", ECHO)
+    sent = await lattice.failure("sends", FRONT, "say", "x", timeout_ms=60_000)
+    assert sent.kind == "trap" and "payload_too_large" in sent.message
+    taken = await lattice.failure("takes", FRONT, "say", "x", timeout_ms=60_000)
+    assert taken.kind == "trap" and "limit_exceeded" in taken.message
+    told: LathError = await lattice.failure("generous", ECHO, "say", "x", timeout_ms=60_000)
+    assert told.kind == "limit_exceeded" and told.may_have_run

@@ -1,0 +1,76 @@
+"""Components in text form that call each other, for tests of where calls run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guests import LIBC
+
+FRONT: Final = "test:words/front@1.0.0"
+ECHO: Final = "test:words/echo@1.0.0"
+_CANONICAL: Final = "(memory $memory) (realloc $realloc)"
+_AFTER: Final = '(post-return (core func $guest "after"))'
+_SIGNATURE: Final = '(param "text" string) (result string)'
+
+
+def counter(interface: str = ECHO) -> str:
+    """Exports `say: func(text: string) -> string`: how often this instance was called, as one digit."""
+    return f"""
+(component
+  {LIBC}
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (global $count (mut i32) (i32.const 48))
+    (func (export "say") (param i32 i32) (result i32)
+      (global.set $count (i32.add (global.get $count) (i32.const 1)))
+      (i32.store8 (i32.const 16) (global.get $count))
+      (i32.store (i32.const 0) (i32.const 16))
+      (i32.store (i32.const 4) (i32.const 1))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc))))
+  (func $say {_SIGNATURE} (canon lift (core func $guest "say") {_CANONICAL} {_AFTER}))
+  (instance $out (export "say" (func $say)))
+  (export "{interface}" (instance $out)))
+"""
+
+
+def swelling(interface: str, imported: str = "", size_bytes: int = 64 * 1024 * 1024) -> str:
+    """Exports `say: func(text: string) -> string`, which passes on or returns `size_bytes` more than it got.
+
+    Args:
+        interface: The exported one.
+        imported: Where given, the text goes there, and its answer comes back; else the text comes back.
+        size_bytes: Of NUL characters, behind the text.
+    """
+    pages = size_bytes // 65536 + 2
+    far, lowered, given, imports = "", "", "", ""
+    answer = "(i32.store (i32.const 0) (i32.const 131072)) (i32.store (i32.const 4) (local.get $bytes))"
+    if imported:
+        far = f'(import "{imported}" (instance $far (export "say" (func {_SIGNATURE}))))'
+        lowered = f'(core func $far-say (canon lower (func $far "say") {_CANONICAL}))'
+        given = '(with "far" (instance (export "say" (func $far-say))))'
+        imports = '(import "far" "say" (func $far (param i32 i32 i32)))'
+        answer = "(call $far (i32.const 131072) (local.get $bytes) (i32.const 0))"
+    return f"""
+(component
+  {far}
+  {LIBC}
+  {lowered}
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    {imports}
+    (func (export "say") (param $text i32) (param $bytes i32) (result i32)
+      (drop (memory.grow (i32.const {pages})))
+      (memory.copy (i32.const 131072) (local.get $text) (local.get $bytes))
+      (local.set $bytes (i32.add (local.get $bytes) (i32.const {size_bytes})))
+      {answer}
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc)) {given}))
+  (func $say {_SIGNATURE} (canon lift (core func $guest "say") {_CANONICAL} {_AFTER}))
+  (instance $out (export "say" (func $say)))
+  (export "{interface}" (instance $out)))
+"""
