@@ -15,9 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from lath import telemetry
 from lath.bus import Credentials
 from lath.errors import InvalidArgument, LathError, NotConnected, Unavailable
-from lath.model import describe
+from lath.model import PRESENCE_TTL_MS, describe
 from lath.names import check_target
-from lath.presence import PRESENCE_TTL_MS
 from lath.provider.start import StartCredentials
 from lath_host.host import Host
 from lath_host.options import DRAIN_MS, HostOptions
@@ -79,7 +78,11 @@ def run(
         ),
     ] = None,
     presence_ttl_ms: Annotated[
-        int, typer.Option(envvar="LATH_PRESENCE_TTL_MS", hidden=True, help="The same for all of a lattice.")
+        int,
+        typer.Option(
+            envvar="LATH_PRESENCE_TTL_MS",
+            help="How long others take it, and what runs on it, to be there without a word; whole seconds.",
+        ),
     ] = PRESENCE_TTL_MS,
     seed: Annotated[
         str, typer.Option(envvar="LATH_HOST_SEED", help="An nkey seed (SN…), to keep the host id.")

@@ -19,7 +19,7 @@ from lath.config import ConfigStore
 from lath.errors import LathError, Unavailable
 from lath.links import LinkStore, LinkView, Repair
 from lath.mirror import Mirror
-from lath.model import HostInventory, Link, Presence
+from lath.model import HostInventory, Link, Presence, check_presence_ttl
 from lath.names import check_name
 from lath.presence import PresenceAnnouncer, PresenceChange, PresenceView
 from lath.provider.events import LinkEvents
@@ -65,6 +65,7 @@ class Host:
 
     def __init__(self, options: HostOptions, *, engine: Engine | None = None) -> None:
         check_name(options.lattice, "lattice")
+        check_presence_ttl(options.presence_ttl_ms)
         self.options = options
         self.identity: HostIdentity = make_identity(
             seed=options.seed, host_id=options.host_id, name=options.name
@@ -137,7 +138,7 @@ class Host:
         links = Mirror(bus, "links")
         link_view = LinkView(links)
         configs = Mirror(bus, "config")
-        presence = PresenceView(bus, ttl_ms=options.presence_ttl_ms)
+        presence = PresenceView(bus)
         for mirror in (links, configs):
             await mirror.start()
             self._parts.push_async_callback(mirror.close)
@@ -179,6 +180,7 @@ class Host:
             ids,
             targets,
             events,
+            presence_ttl_ms=self.options.presence_ttl_ms,
             start_line=self._provider_start,
             config_values=configs.arrived,
             forget=lambda target, instance: end_presence(bus, target, instance),
@@ -204,13 +206,13 @@ class Host:
             await self._verbs.update()
 
         parts = ComponentParts(
-            bus, engine, routes, targets, caller, self.id, configs.present, self.options.presence_timing
+            bus, engine, routes, targets, caller, self.id, configs.present, self.options.presence_ttl_ms
         )
         components = Components(parts, ids, events, components_changed, self.options.drain_ms)
         served.components = components
         ids.here = {"component": components, "provider": providers}
         link_store = LinkStore(bus)
-        link_ops = LinkOps(bus, presence, link_store)
+        link_ops = LinkOps(bus, presence, link_store, presence_ttl_ms=self.options.presence_ttl_ms)
         self._parts.push_async_callback(link_ops.close)
         self._services = Services(
             options=self.options,
@@ -249,8 +251,8 @@ class Host:
                 started_ms=int(time.time() * 1000),
                 version=lath_version(),
                 name=self.identity.name,
+                ttl_ms=self.options.presence_ttl_ms,
             ),
-            **self.options.presence_timing,
         )
         await self._announcer.start()
         metadata = {"kind": "host", "lattice": bus.lattice, "name": self.identity.name}
@@ -298,6 +300,7 @@ class Host:
             instance_id=instance_id,
             host_id=self.id,
             config=dict(config),
+            presence_ttl_ms=self.options.presence_ttl_ms,
             credentials=StartCredentials.of(credentials) if credentials else None,
         ).to_line()
 

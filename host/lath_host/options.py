@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from lath.bus import Credentials
-from lath.presence import PRESENCE_TTL_MS
+from lath.model import PRESENCE_TTL_MS
 from lath_host.engine.budget import WarmBudget
 from lath_host.events import HEARTBEAT_SECONDS
 
@@ -34,8 +34,8 @@ class HostOptions:
         drain_ms: Longest wait for running calls when it stops.
         heartbeat_s: Seconds between two `host_heartbeat` events.
         replicas: Of the buckets, where this host is the one that makes them; 3 on a cluster of three.
-        presence_ttl_ms: How long presence holds without renewal, in whole seconds; the same for all hosts of
-            a lattice. Tests make it short.
+        presence_ttl_ms: How long the presence of the host, and of all that runs here, holds without renewal;
+            milliseconds, in whole seconds from 1 to 600.
         threads: How many busy guests may compute at once, beside the loop; None: one per core.
         warm_memory_mib: Sum of the memory limits of all instances that wait for calls, MiB; None: four times
             the machine's memory.
@@ -61,8 +61,3 @@ class HostOptions:
     def warm_budget(self) -> WarmBudget:
         """For the engine."""
         return WarmBudget(None if self.warm_memory_mib is None else self.warm_memory_mib << 20)
-
-    @property
-    def presence_timing(self) -> dict[str, int]:
-        """For announcers: the TTL, and renewals often enough that two of them may be lost."""
-        return {"ttl_ms": self.presence_ttl_ms, "renew_ms": self.presence_ttl_ms // 3}

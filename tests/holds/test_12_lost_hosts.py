@@ -1,6 +1,6 @@
 """Must hold 12: hosts that are killed, frozen, stopped or interrupted while calls are under way.
 
-Where presence has to end, the hosts hold it for less than usual; providers cannot, so there are none then.
+Where presence has to end, the hosts hold it for less than usual, and so does what runs on them.
 """
 
 from __future__ import annotations

@@ -27,6 +27,11 @@ async def test_a_host_with_a_lattice_of_a_hostile_name_is_refused() -> None:
             Host(HostOptions(lattice=name))
 
 
+async def test_a_host_whose_presence_would_hold_for_parts_of_seconds_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="whole seconds"):
+        Host(HostOptions(presence_ttl_ms=1_500))
+
+
 async def test_stopping_twice_and_at_once_is_fine(nats_server: Server, lattice: str) -> None:
     host = Host(HostOptions(nats_url=nats_server.url, lattice=lattice))
     await host.start()

@@ -239,6 +239,17 @@ async def test_an_id_that_the_other_kind_took_meanwhile_fails_the_start(
     assert other.inventory().components == () and other.inventory().providers == ()
 
 
+@pytest.mark.parametrize("ref", [PROCESS, BUILTIN])
+async def test_a_provider_is_present_for_as_long_as_its_host_is_told(
+    lattice_in_process: InProcessLattice, ref: str
+) -> None:
+    lattice = lattice_in_process
+    lattice.hosts[:] = await lattice.add_hosts(1, presence_ttl_ms=3_000)
+    await start(lattice, ref)
+    (present,) = await eventually(lambda: lattice.presence.instances("words"))
+    assert present.ttl_ms == 3_000
+
+
 async def test_a_provider_auction_is_answered_where_it_does_not_run(
     lattice_in_process: InProcessLattice,
 ) -> None:

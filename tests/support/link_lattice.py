@@ -99,7 +99,7 @@ async def link_lattice(url: str, lattice: str, *, ttl_ms: int = 15_000) -> Async
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(await Bus.connect(url, lattice=lattice, name="asker"))
         await ensure_buckets(bus)
-        view = PresenceView(bus, ttl_ms=ttl_ms, slack_ms=ttl_ms // 3)
+        view = PresenceView(bus, slack_ms=ttl_ms // 3)
         await view.start()
         stack.push_async_callback(view.close)
         store = LinkStore(bus)

@@ -187,7 +187,7 @@ class Member:
         self.server = VerbServer(bus, holder)
         self._mirror = Mirror(bus, "links") if follow else None
         self._announcers = [
-            PresenceAnnouncer(bus, presence, ttl_ms=ttl_ms, renew_ms=ttl_ms // 3)
+            PresenceAnnouncer(bus, presence.model_copy(update={"ttl_ms": ttl_ms}))
             for presence in self._presences()
         ]
         self._queue: asyncio.Queue[tuple[Link | None, str]] = asyncio.Queue()
@@ -268,7 +268,7 @@ async def main() -> None:
     serves = tuple(filter(None, args.serves.split(",")))
     holder = MemoryHolder(args.kind, args.id, instance_id=args.instance, serves=serves)
     bus = await Bus.connect(args.url, lattice=args.lattice, name=args.id)
-    view = PresenceView(bus, ttl_ms=args.ttl_ms, slack_ms=args.ttl_ms // 3)
+    view = PresenceView(bus, slack_ms=args.ttl_ms // 3)
     if args.kind == "host":
         await view.start()
         holder.gone = view.lost

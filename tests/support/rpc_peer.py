@@ -50,8 +50,9 @@ async def main(url: str, lattice: str, target: str, instance: str, ttl_ms: int) 
             instance_id=instance,
             started_ms=int(time.time() * 1000),
             version="0.0.0",
+            ttl_ms=ttl_ms,
         )
-        announcer = PresenceAnnouncer(bus, presence, ttl_ms=ttl_ms, renew_ms=ttl_ms // 3)
+        announcer = PresenceAnnouncer(bus, presence)
         await announcer.start()
         await announcer.announced.wait()
         sys.stdout.write("ready\n")

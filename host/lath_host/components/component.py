@@ -48,7 +48,7 @@ class ComponentParts:
     caller: Caller
     host_id: str
     config_values: Callable[[tuple[str, ...]], Mapping[str, str]]
-    presence_timing: Mapping[str, int]
+    presence_ttl_ms: int
 
 
 class Component:
@@ -90,7 +90,7 @@ class Component:
             self._serve,
             metadata={"kind": "component", "host": parts.host_id},
         )
-        self._presence = PresenceAnnouncer(parts.bus, self._describe_presence(), **parts.presence_timing)
+        self._presence = PresenceAnnouncer(parts.bus, self._describe_presence())
 
     @property
     def id(self) -> str:
@@ -291,6 +291,7 @@ class Component:
             version=lath_version(),
             name=self.id,
             interfaces=self.offered.interfaces,
+            ttl_ms=self._parts.presence_ttl_ms,
         )
 
     def _config(self) -> Mapping[str, str]:

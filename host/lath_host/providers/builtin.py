@@ -61,6 +61,7 @@ class BuiltinProvider:
         host_id: The host.
         targets: Where it is offered to the components here.
         config: Reads its config, at the start.
+        presence_ttl_ms: How long its presence holds without renewal.
     """
 
     pid: int | None = None
@@ -75,6 +76,7 @@ class BuiltinProvider:
         host_id: str,
         targets: LocalTargets,
         config: Callable[[], Awaitable[Mapping[str, str]]],
+        presence_ttl_ms: int,
     ) -> None:
         self.spec = spec
         self.status: ProviderStatus = "starting"
@@ -85,6 +87,7 @@ class BuiltinProvider:
         self._host_id = host_id
         self._targets = targets
         self._config = config
+        self._presence_ttl_ms = presence_ttl_ms
         self._instance: ProviderInstance | None = None
         self._calls = itertools.count(1)
 
@@ -101,6 +104,7 @@ class BuiltinProvider:
             instance_id=self.instance_id,
             host_id=self._host_id,
             config=dict(await self._config()),
+            presence_ttl_ms=self._presence_ttl_ms,
         )
         await self._instance.start()
         self.status = "running"

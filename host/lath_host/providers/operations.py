@@ -53,6 +53,7 @@ class Providers:
         ids: Which ids are taken by components.
         targets: Where built-in ones are offered.
         events: Where outcomes are told.
+        presence_ttl_ms: How long the presence of those that are built in holds.
         start_line: Makes the line that a process is started with, for a spec, an instance id and its config.
         config_values: Merges named config.
         forget: Ends the presence of an instance that died without doing so itself.
@@ -66,6 +67,7 @@ class Providers:
         targets: LocalTargets,
         events: EventPublisher,
         *,
+        presence_ttl_ms: int,
         start_line: Callable[[ProviderSpec, str, Mapping[str, str]], bytes],
         config_values: Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]],
         forget: Callable[[str, str], Awaitable[None]],
@@ -75,6 +77,7 @@ class Providers:
         self._ids = ids
         self._targets = targets
         self._events = events
+        self._presence_ttl_ms = presence_ttl_ms
         self._start_line = start_line
         self._config_values = config_values
         self._forget = forget
@@ -173,7 +176,9 @@ class Providers:
         async def config() -> Mapping[str, str]:
             return await self._config_values(spec.config_names)
 
-        provider = BuiltinProvider(spec, found, self._bus, self._host_id, self._targets, config)
+        provider = BuiltinProvider(
+            spec, found, self._bus, self._host_id, self._targets, config, self._presence_ttl_ms
+        )
         self._check_free(spec.id)
         self._running[spec.id] = provider
         try:

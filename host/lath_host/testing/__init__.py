@@ -21,7 +21,7 @@ import pytest
 from pytest_asyncio import fixture as async_fixture
 
 from lath.bus import Bus
-from lath.presence import PRESENCE_TTL_MS
+from lath.model import PRESENCE_TTL_MS
 from lath.server import Server
 from lath_host import Host, HostOptions
 from lath_host.engine.engine import Engine
@@ -83,11 +83,11 @@ async def host(hosts: HostFactory) -> Host:
 
 @async_fixture
 async def lattice_in_process(
-    nats_server: Server, lattice: str, hosts: HostFactory, presence_ttl_ms: int
+    nats_server: Server, lattice: str, hosts: HostFactory
 ) -> AsyncIterator[InProcessLattice]:
     """A lattice with one host; `await lattice_in_process.add_hosts(2)` makes more."""
     bus = await Bus.connect(nats_server.url, lattice=lattice, name="test client")
-    async with bus, InProcessLattice(bus, nats_server, hosts, presence_ttl_ms=presence_ttl_ms) as made:
+    async with bus, InProcessLattice(bus, nats_server, hosts) as made:
         await made.add_hosts(1)
         yield made
 

@@ -20,7 +20,7 @@ from lath.errors import LathError
 from lath.links import LinkStore
 from lath.model import CloudEvent, CtlReply, Link, LinkSpec, parse
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
-from lath.presence import PRESENCE_TTL_MS, PresenceView
+from lath.presence import PresenceView
 from lath.rpc import Caller
 from lath.server import Server
 from lath.testing import eventually
@@ -48,13 +48,11 @@ class InProcessLattice:
         bus: Bus,
         server: Server,
         make_hosts: Callable[..., Awaitable[list[Host]]],
-        *,
-        presence_ttl_ms: int = PRESENCE_TTL_MS,
     ) -> None:
         self.bus = bus
         self.server = server
         self.hosts: list[Host] = []
-        self.presence = PresenceView(bus, ttl_ms=presence_ttl_ms)
+        self.presence = PresenceView(bus)
         self.links = LinkStore(bus)
         self._make_hosts = make_hosts
         self.caller = Caller(bus, self.presence, CLIENT_SOURCE)

@@ -29,7 +29,13 @@ from lath.model.inventory import (
     UpdateComponent,
 )
 from lath.model.link import Link, LinkSelector, LinkSpec, LinkState, StoredLink
-from lath.model.presence import ParticipantKind, Presence
+from lath.model.presence import (
+    PRESENCE_TTL_MS,
+    ParticipantKind,
+    Presence,
+    PresenceTtl,
+    check_presence_ttl,
+)
 from lath.model.reports import LinkReport, Orphan, ParticipantView, PingReport, VerbReport, Verdict
 from lath.model.revision import Revision, RevisionText
 from lath.model.verbs import (
@@ -81,6 +87,7 @@ __all__ = [
     "DETAILS_MAX",
     "EVENT_TYPE_PREFIX",
     "PAGE_BYTES_MAX",
+    "PRESENCE_TTL_MS",
     "AuctionRequest",
     "CloudEvent",
     "ComponentDescription",
@@ -106,6 +113,7 @@ __all__ = [
     "PingReport",
     "PingRequest",
     "Presence",
+    "PresenceTtl",
     "ProviderDescription",
     "ProviderStatus",
     "PullRequest",
@@ -123,6 +131,7 @@ __all__ = [
     "VerbAck",
     "VerbReport",
     "Verdict",
+    "check_presence_ttl",
     "describe",
     "parse",
 ]

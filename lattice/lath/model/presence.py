@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from lath import subjects
+from lath.errors import InvalidArgument
 from lath.names import Name
+
+PRESENCE_TTL_MS: Final = 15_000
+"""How long presence holds where nobody chose: it ends soon after its instance, and costs few messages."""
+_TTL_MS_MAX: Final = 600_000
+"""Whoever waits for an instance that is lost waits for this long at most."""
+
+
+def check_presence_ttl(ttl_ms: int) -> int:
+    """How long presence may hold: milliseconds, in whole seconds, as the bus counts no finer.
+
+    Raises:
+        InvalidArgument: It may not hold for so long.
+    """
+    if not 1_000 <= ttl_ms <= _TTL_MS_MAX or ttl_ms % 1_000:
+        raise InvalidArgument(
+            f"a presence TTL of {ttl_ms} ms is not valid: use whole seconds, 1000 to {_TTL_MS_MAX} ms"
+        )
+    return ttl_ms
+
+
+PresenceTtl = Annotated[int, AfterValidator(check_presence_ttl)]
 
 ParticipantKind = Literal["host", "component", "provider"]
 
@@ -24,6 +46,7 @@ class Presence(BaseModel):
         version: lath's version there.
         name: A friendly name, for people.
         interfaces: What it serves, with versions: `wasi:keyvalue/store@0.2.0-draft`.
+        ttl_ms: How long this holds without renewal.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,6 +60,7 @@ class Presence(BaseModel):
     version: str
     name: str = ""
     interfaces: tuple[str, ...] = ()
+    ttl_ms: PresenceTtl = PRESENCE_TTL_MS
 
     @property
     def key(self) -> str:

@@ -14,7 +14,7 @@ from lath.bus.connection import Bus
 from lath.bus.entry import DELETED
 from lath.errors import InvalidArgument, LathError
 from lath.model import Presence
-from lath.presence.timing import PRESENCE_RENEW_MS, PRESENCE_TTL_MS, WITHDRAWN_KEPT_S
+from lath.presence.timing import RENEWALS_PER_TTL, WITHDRAWN_KEPT_S
 from lath.telemetry import get_logger
 
 _log = get_logger("lath.presence")
@@ -30,25 +30,13 @@ class PresenceAnnouncer:
 
     Args:
         bus: The connection; it needs the right to write this one key.
-        presence: What to say.
-        ttl_ms: How long an entry holds without renewal; whole seconds.
-        renew_ms: How often it is renewed.
+        presence: What to say, and how long it holds: it is renewed three times in that.
     """
 
-    def __init__(
-        self,
-        bus: Bus,
-        presence: Presence,
-        *,
-        ttl_ms: int = PRESENCE_TTL_MS,
-        renew_ms: int = PRESENCE_RENEW_MS,
-    ) -> None:
-        if ttl_ms < 1000 or ttl_ms % 1000:
-            raise InvalidArgument(f"a presence TTL of {ttl_ms} ms is not valid: use whole seconds from 1")
+    def __init__(self, bus: Bus, presence: Presence) -> None:
         self._bus = bus
         self._presence = presence
-        self._ttl_s = ttl_ms // 1000
-        self._renew_s = renew_ms / 1000
+        self._renew_s = presence.ttl_ms / 1000 / RENEWALS_PER_TTL
         self._subject = subjects.key_subject("presence", bus.lattice, presence.key)
         self._renew_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -133,7 +121,7 @@ class PresenceAnnouncer:
                 self._bus,
                 self._subject,
                 self._presence.model_dump_json().encode(),
-                headers={subjects.HEADER_TTL: f"{self._ttl_s}s"},
+                headers={subjects.HEADER_TTL: f"{self._presence.ttl_ms // 1000}s"},
                 timeout_ms=max(1000.0, self._renew_s * 1000),
             )
         except LathError as e:

@@ -1,9 +1,9 @@
 """Who is there, as far as this process can tell.
 
 The bucket's entries expire on the server without a word, so a view counts their time itself: who has not
-renewed within the TTL is gone, and who waits for it knows within the TTL. It judges only while it hears: time
+renewed within its TTL is gone, and who waits for it knows within that. It judges only while it hears: time
 without a connection, or without a current mirror, does not count, and after it everybody has one TTL to come
-back.
+back. Each entry says itself how long it holds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lath.bus.connection import Bus
 from lath.bus.entry import Entry
 from lath.errors import InvalidArgument
 from lath.mirror import Change, Mirror
-from lath.model import LostParticipant, Presence, parse
-from lath.presence.timing import LOST_KEPT_MS, PRESENCE_TTL_MS
+from lath.model import PRESENCE_TTL_MS, LostParticipant, Presence, parse
+from lath.presence.timing import LOST_KEPT_MS
 from lath.telemetry import get_logger
 
 _log = get_logger("lath.presence")
@@ -59,7 +59,6 @@ class PresenceView:
 
     Args:
         bus: A connection that may read the bucket of presence.
-        ttl_ms: How long an entry holds without renewal.
         slack_ms: What is granted beyond that, on a machine that is short of time.
         filters: Whom to watch, as filters of presence keys.
     """
@@ -68,13 +67,12 @@ class PresenceView:
         self,
         bus: Bus,
         *,
-        ttl_ms: int = PRESENCE_TTL_MS,
         slack_ms: int = 0,
         filters: Sequence[str] = (">",),
     ) -> None:
         self._bus = bus
-        self._tick_s = ttl_ms / 1000 / _TICKS_PER_TTL
-        self._limit_s = (ttl_ms + slack_ms) / 1000 - self._tick_s  # a tick late is still in time
+        self._tick_s = PRESENCE_TTL_MS / 1000 / _TICKS_PER_TTL
+        self._slack_s = slack_ms / 1000
         self._mirror = Mirror(bus, "presence", filters)
         self._mirror.on_change(self._changed)
         self._seen: dict[str, _Seen] = {}
@@ -129,6 +127,10 @@ class PresenceView:
             if seen.presence.instance_id == instance_id:
                 return seen.presence
         return None
+
+    def longest_ttl_ms(self, otherwise: int = PRESENCE_TTL_MS) -> int:
+        """After how long without a word everybody who is there would be gone; `otherwise` for nobody."""
+        return max((seen.presence.ttl_ms for seen in self._seen.values()), default=otherwise)
 
     def suspect(self, instance_id: str) -> None:
         """Leaves an instance out of `instances` until it renews: nobody listened where it should have."""
@@ -208,6 +210,7 @@ class PresenceView:
             if presence.kind != "host":
                 self._by_target.setdefault(presence.target, {})[entry.key] = seen
             self._cached.pop(presence.target, None)
+            self._tick_as_fine_as(presence.ttl_ms)
             self._tell(PresenceChange(None, presence, "announced"))
             return
         old, seen.presence = seen.presence, presence
@@ -232,6 +235,14 @@ class PresenceView:
             self._lost[key] = (presence, self._loop.time())
         self._tell(PresenceChange(presence, None, reason))
 
+    def _tick_as_fine_as(self, ttl_ms: int) -> None:
+        tick_s = ttl_ms / 1000 / _TICKS_PER_TTL
+        if tick_s < self._tick_s:
+            self._tick_s = tick_s
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = self._loop.call_later(tick_s, self._tick)
+
     def _tick(self) -> None:
         self._timer = self._loop.call_later(self._tick_s, self._tick)
         now = self._loop.time()
@@ -240,7 +251,9 @@ class PresenceView:
             self._judging_since = now
             return
         for key, seen in list(self._seen.items()):
-            if now - max(seen.heard_at, self._judging_since) > self._limit_s:
+            # less a tick: one that is a tick late is still in time
+            limit_s = seen.presence.ttl_ms / 1000 + self._slack_s - self._tick_s
+            if now - max(seen.heard_at, self._judging_since) > limit_s:
                 self._gone(key, "expired")
         for key, (_, at) in list(self._lost.items()):
             if now - at > LOST_KEPT_MS / 1000:

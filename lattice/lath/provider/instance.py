@@ -16,7 +16,7 @@ from lath.codec import Wire
 from lath.errors import LathError, Unavailable
 from lath.links import LinkChange, LinkView
 from lath.mirror import Change, Mirror
-from lath.model import HeldLink, LinkSelector, LostParticipant, Presence, Revision
+from lath.model import PRESENCE_TTL_MS, HeldLink, LinkSelector, LostParticipant, Presence, Revision
 from lath.names import InterfaceName, check_target, new_id
 from lath.presence import PresenceAnnouncer
 from lath.provider.base import Provider, ProviderContext
@@ -54,6 +54,7 @@ class ProviderInstance:
         instance_id: This run; a new one by default.
         host_id: The host that it runs on.
         config: The provider's own config.
+        presence_ttl_ms: How long its presence holds without renewal.
         nats_url: The bus's URL with everything needed to connect to it again; by default `bus.url`.
         credentials: The provider's own, for `nats_url`.
         backoff: For links that fail.
@@ -70,6 +71,7 @@ class ProviderInstance:
         instance_id: str = "",
         host_id: str = "",
         config: Mapping[str, str] | None = None,
+        presence_ttl_ms: int = PRESENCE_TTL_MS,
         nats_url: str = "",
         credentials: Credentials | None = None,
         backoff: Backoff | None = None,
@@ -108,7 +110,7 @@ class ProviderInstance:
             metadata={"kind": "provider", "host": host_id, "name": type(provider).__name__},
         )
         self._outgoing = OutgoingCalls(bus, provider_id)
-        self._presence = PresenceAnnouncer(bus, self._own_presence())
+        self._presence = PresenceAnnouncer(bus, self._own_presence(presence_ttl_ms))
         self._removers: list[Callable[[], None]] = []
         self._first: asyncio.Task[None] | None = None
         self._started = False
@@ -222,7 +224,7 @@ class ProviderInstance:
         """Whether a call from the same process would be taken now, as far as room and stopping go."""
         return self._dispatch.accepting
 
-    def _own_presence(self) -> Presence:
+    def _own_presence(self, ttl_ms: int) -> Presence:
         return Presence(
             kind="provider",
             target=self.id,
@@ -232,6 +234,7 @@ class ProviderInstance:
             version=_VERSION,
             name=type(self._provider).__name__,
             interfaces=self._provider.interfaces(),
+            ttl_ms=ttl_ms,
         )
 
     # --- links as KV holds them ----------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 from lath import telemetry
 from lath.bus import Bus, Credentials
 from lath.errors import InvalidArgument, NotConnected, PermissionDenied
-from lath.model import parse
+from lath.model import PRESENCE_TTL_MS, parse
 from lath.provider.base import Provider
 from lath.provider.instance import ProviderInstance
 from lath.provider.start import ENV_SUPERVISED, START_BYTES_MAX, ProviderStart, StartCredentials
@@ -80,6 +80,7 @@ def start_of_flags(
         "nats_url": flags.nats_url,
         "provider_id": flags.id,
         "config": config,
+        "presence_ttl_ms": flags.presence_ttl_ms,
         "credentials": StartCredentials.of(credentials).model_dump(),
     }
     return parse(ProviderStart, record, "provider start")
@@ -105,6 +106,13 @@ def _parser(cls: type[Provider], environ: Mapping[str, str]) -> argparse.Argumen
         "--id",
         default=environ.get("LATH_PROVIDER_ID", default_id(cls)),
         help="the id that links name [env: LATH_PROVIDER_ID; %(default)s]",
+    )
+    parser.add_argument(
+        "--presence-ttl-ms",
+        default=environ.get("LATH_PRESENCE_TTL_MS", PRESENCE_TTL_MS),
+        metavar="MS",
+        help="how long others take it to be there without a word, in whole seconds "
+        "[env: LATH_PRESENCE_TTL_MS; %(default)s]",
     )
     parser.add_argument("--creds", default="", metavar="FILE", help="a .creds file [env: LATH_NATS_CREDS]")
     parser.add_argument(
@@ -182,6 +190,7 @@ async def _serve(cls: type[Provider], start: ProviderStart, stop: _Stop) -> int:
                 instance_id=start.instance_id,
                 host_id=start.host_id,
                 config=start.config,
+                presence_ttl_ms=start.presence_ttl_ms,
                 nats_url=start.nats_url,
                 credentials=credentials,
             )

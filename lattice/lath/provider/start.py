@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lath.bus import Credentials
+from lath.model import PRESENCE_TTL_MS, PresenceTtl
 from lath.names import Name, Target, new_id
 
 ENV_SUPERVISED: Final = "LATH_SUPERVISED"
@@ -52,6 +53,7 @@ class ProviderStart(BaseModel):
         instance_id: New for every start.
         host_id: The host that supervises it; empty when it stands alone.
         config: The provider's own config, resolved.
+        presence_ttl_ms: How long its presence holds without renewal.
         credentials: For the bus; absent: none.
     """
 
@@ -64,6 +66,7 @@ class ProviderStart(BaseModel):
     instance_id: Name = Field(default_factory=new_id)
     host_id: str = ""
     config: dict[str, str] = Field(default={}, repr=False)
+    presence_ttl_ms: PresenceTtl = PRESENCE_TTL_MS
     credentials: StartCredentials | None = Field(default=None, repr=False)
 
     def to_line(self) -> bytes:

@@ -73,20 +73,25 @@ class Asker:
     Args:
         bus: The bus.
         presence: Who is there; started by its owner.
-        presence_ttl_ms: How long after a reconnect or a restart of the server nobody is judged: until then
-            every participant that is alive has announced itself again.
+        presence_ttl_ms: How long presence holds, where nobody is there to say it. For so long after a
+            reconnect or a restart of the server nobody is judged: until then every participant that is alive
+            has announced itself again.
     """
 
-    def __init__(self, bus: Bus, presence: PresenceView, *, presence_ttl_ms: float) -> None:
+    def __init__(self, bus: Bus, presence: PresenceView, *, presence_ttl_ms: int) -> None:
         self.bus = bus
         self.presence = presence
-        self._ttl_s = presence_ttl_ms / 1000
+        self._presence_ttl_ms = presence_ttl_ms
         self._came_back_at: float | None = None
         self._forget = bus.on_reconnect(self._reconnected)
 
     def close(self) -> None:
         """Lets go of the bus. Closing twice is fine."""
         self._forget()
+
+    @property
+    def _ttl_s(self) -> float:
+        return self.presence.longest_ttl_ms(self._presence_ttl_ms) / 1000
 
     def _reconnected(self) -> None:
         self._came_back_at = time.monotonic()

@@ -7,6 +7,7 @@ from typing import Final
 from lath.bus import Bus
 from lath.links import LinkStore
 from lath.model import (
+    PRESENCE_TTL_MS,
     Link,
     LinkReport,
     LinkSelector,
@@ -16,7 +17,7 @@ from lath.model import (
     PurgeRequest,
     VerbReport,
 )
-from lath.presence import PRESENCE_TTL_MS, PresenceView
+from lath.presence import PresenceView
 from lath.verbs.ask import Asker
 from lath.verbs.ping import Ping
 from lath.verbs.purge import run_verb
@@ -35,7 +36,7 @@ class LinkOps:
         bus: The bus.
         presence: Who is there; started and closed by its owner.
         links: The link store.
-        presence_ttl_ms: How long after a reconnect nobody is judged.
+        presence_ttl_ms: How long presence holds, where nobody is there to say it.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class LinkOps:
         presence: PresenceView,
         links: LinkStore,
         *,
-        presence_ttl_ms: float = PRESENCE_TTL_MS,
+        presence_ttl_ms: int = PRESENCE_TTL_MS,
     ) -> None:
         self._asker = Asker(bus, presence, presence_ttl_ms=presence_ttl_ms)
         self._links = links

@@ -17,10 +17,16 @@ from lath.server import Server
 from lath.testing import eventually
 
 TTL_MS = 1000
-RENEW_MS = 300
 
 
-def presence(target: str = "kv", instance: str = "i1", *, kind: str = "provider", name: str = "") -> Presence:
+def presence(
+    target: str = "kv",
+    instance: str = "i1",
+    *,
+    kind: str = "provider",
+    name: str = "",
+    ttl_ms: int = TTL_MS,
+) -> Presence:
     return Presence(
         kind=kind,  # type: ignore[arg-type]
         target=target,
@@ -29,6 +35,7 @@ def presence(target: str = "kv", instance: str = "i1", *, kind: str = "provider"
         started_ms=1,
         version="0",
         name=name,
+        ttl_ms=ttl_ms,
     )
 
 
@@ -39,11 +46,11 @@ async def other(nats_server: Server, lattice: str, bus: Bus) -> AsyncIterator[Bu
 
 
 def announcer(bus: Bus, who: Presence) -> PresenceAnnouncer:
-    return PresenceAnnouncer(bus, who, ttl_ms=TTL_MS, renew_ms=RENEW_MS)
+    return PresenceAnnouncer(bus, who)
 
 
 async def view_of(bus: Bus, seen: list[PresenceChange]) -> PresenceView:
-    view = PresenceView(bus, ttl_ms=TTL_MS, slack_ms=300)
+    view = PresenceView(bus, slack_ms=300)
     view.on_change(seen.append)
     await view.start()
     async with asyncio.timeout(10):
@@ -81,6 +88,23 @@ async def test_an_instance_that_vanishes_expires_and_is_remembered_as_lost(bus: 
         await eventually(lambda: view.instances("kv"))
         assert view.lost() == ()
     await view.close()
+
+
+async def test_each_instance_is_gone_after_the_time_that_it_said_itself(bus: Bus, other: Bus) -> None:
+    view = await view_of(bus, [])
+    await announcer(other, presence("kv", "long", ttl_ms=60_000)).start()
+    await announcer(other, presence("kv", "short")).start()
+    await eventually(lambda: len(view.instances("kv")) == 2)
+    assert view.longest_ttl_ms() == 60_000
+    await other.close()
+    await eventually(lambda: view.instances("kv") == (presence("kv", "long", ttl_ms=60_000),))
+    await view.close()
+
+
+@pytest.mark.parametrize("ttl_ms", [0, 999, 1_500, 600_001])
+def test_presence_holds_for_whole_seconds_of_ten_minutes_at_most(ttl_ms: int) -> None:
+    with pytest.raises(ValueError, match=f"a presence TTL of {ttl_ms} ms is not valid: use whole seconds"):
+        presence(ttl_ms=ttl_ms)
 
 
 async def test_hosts_and_instances_are_told_apart(bus: Bus) -> None:
@@ -128,7 +152,7 @@ async def test_nobody_is_judged_within_one_ttl_of_a_reconnect(
 async def test_presence_waits_for_a_bucket_that_is_yet_to_be_made(nats_server: Server, lattice: str) -> None:
     async with await Bus.connect(nats_server.url, lattice=lattice, name="early") as early:
         mine = announcer(early, presence())
-        view = PresenceView(early, ttl_ms=TTL_MS)
+        view = PresenceView(early)
         await mine.start()
         await view.start()
         assert not mine.announced.is_set()

@@ -138,7 +138,9 @@ async def test_wrong_usage_ends_with_2() -> None:
         assert "not.a.name" in err
 
 
-@pytest.mark.parametrize("flags", [["--lattice", "a.b"], ["--id", "host"], ["--config", "novalue"]])
+@pytest.mark.parametrize(
+    "flags", [["--lattice", "a.b"], ["--id", "host"], ["--config", "novalue"], ["--presence-ttl-ms", "1500"]]
+)
 def test_wrong_flags_are_named(flags: list[str]) -> None:
     with pytest.raises(InvalidArgument, match=flags[-1]):
         start_of_flags(MemoryKeyValue, flags, {})
@@ -165,10 +167,11 @@ def test_flags_win_over_the_environment() -> None:
         "LATH_LATTICE": "env",
         "LATH_PROVIDER_ID": "env",
         "LATH_NATS_TOKEN": "hush",
+        "LATH_PRESENCE_TTL_MS": "4000",
     }
     start = start_of_flags(MemoryKeyValue, ["--lattice", "flag", "--config", "a=b=c"], environment)
     assert (start.nats_url, start.lattice, start.provider_id) == ("nats://env", "flag", "env")
-    assert start.config == {"a": "b=c"}
+    assert (start.config, start.presence_ttl_ms) == ({"a": "b=c"}, 4_000)
     assert start.credentials is not None
     assert start.credentials.credentials().token == "hush"
     assert "hush" not in repr(start)

@@ -86,7 +86,7 @@ class Peers:
 async def peers_on(url: str, lattice: str) -> AsyncIterator[Peers]:
     async with await Bus.connect(url, lattice=lattice, name="caller") as bus:
         await ensure_buckets(bus)
-        async with PresenceView(bus, ttl_ms=TTL_MS, slack_ms=500) as view, Caller(bus, view, "app") as caller:
+        async with PresenceView(bus, slack_ms=500) as view, Caller(bus, view, "app") as caller:
             await view.wait_synced()
             peers = Peers(url, bus, view, caller)
             try:
