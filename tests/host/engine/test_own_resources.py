@@ -284,7 +284,7 @@ class TestLease:
         while counters.pinned == 3:
             counters.pool.renew([token, b"unknown"])
             await counters("get", called)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
         assert [await counters("get", called), await counters("get", renewed)] == [0, 1]
         with pytest.raises(NotFound):
             await counters("get", left)
