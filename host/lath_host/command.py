@@ -77,6 +77,14 @@ def run(
             help="Memory limits of all waiting instances together; four times the machine's by default.",
         ),
     ] = None,
+    wasm_feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A WebAssembly proposal to turn on, or off by NAME=off; also LATH_WASM_FEATURES=NAME,NAME.",
+        ),
+    ] = None,
+    wasm_features: Annotated[str, typer.Option(envvar="LATH_WASM_FEATURES", hidden=True)] = "",
     presence_ttl_ms: Annotated[
         int,
         typer.Option(
@@ -105,6 +113,7 @@ def run(
             presence_ttl_ms=presence_ttl_ms,
             threads=threads,
             warm_memory_mib=warm_memory_mib,
+            wasm_features=(*filter(None, wasm_features.split(",")), *(wasm_feature or [])),
         )
         asyncio.run(_run(options))
     except (NotConnected, Unavailable) as e:

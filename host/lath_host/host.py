@@ -34,6 +34,7 @@ from lath_host.components.operations import Components
 from lath_host.components.routes import Routes
 from lath_host.control import ControlServer
 from lath_host.engine.engine import Engine
+from lath_host.engine.features import WasmFeatures
 from lath_host.events import EventPublisher
 from lath_host.identity import HostIdentity, lath_version, make_identity
 from lath_host.labels import Labels
@@ -70,7 +71,8 @@ class Host:
         self.identity: HostIdentity = make_identity(
             seed=options.seed, host_id=options.host_id, name=options.name
         )
-        self._labels = Labels(options.labels)
+        self._features = engine.features if engine else WasmFeatures.parse(options.wasm_features)
+        self._labels = Labels(options.labels, self._features.labels)
         self._shared_engine = engine
         self._parts = AsyncExitStack()
         self._services: Services | None = None
@@ -149,7 +151,10 @@ class Host:
         caller = Caller(bus, presence, self.id)
         self._parts.push_async_callback(caller.close)
         engine = self._shared_engine or Engine(
-            cache_dir=_cache_dir(options), threads=options.threads, warm=options.warm_budget
+            cache_dir=_cache_dir(options),
+            threads=options.threads,
+            warm=options.warm_budget,
+            features=self._features,
         )
         if self._shared_engine is None:
             self._parts.push_async_callback(engine.close)
@@ -219,6 +224,7 @@ class Host:
             identity=self.identity,
             bus=bus,
             labels=self._labels,
+            wasm_features=self._features.enabled,
             events=events,
             presence=presence,
             links=link_store,

@@ -36,10 +36,18 @@ def _arch_name() -> str:
 
 
 class Labels:
-    """The labels of one host."""
+    """The labels of one host.
 
-    def __init__(self, given: Mapping[str, str] | None = None) -> None:
+    Args:
+        given: Those that an operator sets.
+        facts: What the host says of itself, beside `machine_labels`; without the prefix.
+    """
+
+    def __init__(
+        self, given: Mapping[str, str] | None = None, facts: Mapping[str, str] | None = None
+    ) -> None:
         self._machine = machine_labels()
+        self._machine |= {RESERVED_PREFIX + key: value for key, value in (facts or {}).items()}
         self._given: dict[str, str] = {}
         for key, value in (given or {}).items():
             self.put(key, value)

@@ -39,6 +39,7 @@ class HostOptions:
         threads: How many busy guests may compute at once, beside the loop; None: one per core.
         warm_memory_mib: Sum of the memory limits of all instances that wait for calls, MiB; None: four times
             the machine's memory.
+        wasm_features: WebAssembly proposals that are not as by default: `NAME`, `NAME=on` or `NAME=off`.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -56,6 +57,7 @@ class HostOptions:
     presence_ttl_ms: int = PRESENCE_TTL_MS
     threads: int | None = None
     warm_memory_mib: int | None = None
+    wasm_features: tuple[str, ...] = ()
 
     @property
     def warm_budget(self) -> WarmBudget:

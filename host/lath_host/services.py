@@ -27,6 +27,7 @@ class Services:
 
     Attributes:
         background: Runs an accepted operation; the host owns the task.
+        wasm_features: Names of the WebAssembly proposals that are on.
         request_stop: Has the host stop, draining for so many milliseconds at most.
         incarnations: Creation times (ns) of the links' stream, as seen since the start, oldest first.
     """
@@ -35,6 +36,7 @@ class Services:
     identity: HostIdentity
     bus: Bus
     labels: Labels
+    wasm_features: tuple[str, ...]
     events: EventPublisher
     presence: PresenceView
     links: LinkStore
@@ -78,6 +80,7 @@ class Services:
             components=self.components.descriptions(),
             providers=self.providers.descriptions(),
             incarnations=tuple(self.incarnations),
+            wasm_features=self.wasm_features,
         )
 
 

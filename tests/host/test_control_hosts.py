@@ -35,6 +35,7 @@ async def test_the_inventory_has_the_documented_fields(lattice_in_process: InPro
     inventory = parse(HostInventory, reply.response, "inventory")
     assert inventory.host_id == host.id and inventory.components == () == inventory.providers
     assert inventory.incarnations is not None and len(inventory.incarnations) == 1
+    assert {"gc", "tail-call"} <= set(inventory.wasm_features or ())
 
 
 async def test_a_host_that_is_not_there_is_said_so_at_once(lattice_in_process: InProcessLattice) -> None:

@@ -81,6 +81,23 @@ ASYNC: Final = f"""
 """`plain` is lifted synchronously; `yield` gives way so many times; `forget` ends without a result; `stuck`
 waits for nothing."""
 
+GREETER: Final = f"""
+(component
+  {LIBC}
+  (core func $return (canon task.return (result string) (memory $memory)))
+  (core module $guest
+    (import "" "return" (func $return (param i32 i32)))
+    (func (export "hello") (param i32 i32) (result i32)
+      (call $return (local.get 0) (local.get 1)) (i32.const 0))
+    (func (export "back") (param i32 i32 i32) (result i32) unreachable))
+  (core instance $guest (instantiate $guest (with "" (instance (export "return" (func $return))))))
+  (func $hello async (param "name" string) (result string)
+    (canon lift (core func $guest "hello") async (callback (core func $guest "back")) {CANONICAL}))
+  (instance $greet (export "hello" (func $hello)))
+  (export "test:later/greet@1.0.0" (instance $greet)))
+"""
+"""Exports the async function `test:later/greet` `hello`."""
+
 SUBTASKS: Final = b"""
 (component
   (component $inner

@@ -42,6 +42,7 @@ async def host(session: Session, host: HostArgument) -> None:
             ("id", inventory.host_id),
             ("version", inventory.version),
             ("uptime", inventory.uptime_human),
+            ("wasm", ", ".join(inventory.wasm_features or ()) or None),
             ("labels", "\n".join(f"{k}={v}" for k, v in sorted(inventory.labels.items()))),
         ]
     )

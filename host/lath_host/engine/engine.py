@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -27,10 +26,10 @@ from lath_host.engine import capi
 from lath_host.engine.allocation import INSTANCES_MAX, has_address_space, use_slots
 from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
-from lath_host.engine.compose.around import bridges_around
-from lath_host.engine.compose.bridge import crossings_of, drops_of
-from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name
+from lath_host.engine.compose.around import bridge_around
+from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name
 from lath_host.engine.epochs import Epochs
+from lath_host.engine.features import WasmFeatures
 from lath_host.engine.reflect import Reflected, reflect
 from lath_host.engine.threads import NICE, FairThreads, lower_priority
 
@@ -83,11 +82,6 @@ class CompiledComponent:
         name = bridged_name(direction, interface, function)
         return name if name in self._reflected.twins else None
 
-    def drop(self, interface: str, resource: str) -> str | None:
-        """The world's function that drops a handle of an exported resource; None without one."""
-        name = drop_name(interface, resource)
-        return name if name in self._reflected.twins else None
-
     def unsupported(self, interface: str, function: str | None = None) -> str | None:
         """Why a function of an export, or any function of it, cannot be called; None when it can."""
         for (name, refused), reason in self._reflected.refused_exports.items():
@@ -116,9 +110,11 @@ class Engine:
         warm: What instances that wait for calls may have; None: `WarmBudget`'s defaults.
         instances_max: Instances that there may be at once of components without fuel, in slots that are kept
             ready; None, or where a sandbox forbids the address space: unbounded, and made from nothing.
+        features: Which WebAssembly proposals are on; None: wasmtime's own choice.
 
     Attributes:
         slots: How many slots there are; None: instances are made from nothing.
+        features: Which proposals are on.
     """
 
     def __init__(
@@ -131,12 +127,14 @@ class Engine:
         nice: int = NICE,
         warm: WarmBudget | None = None,
         instances_max: int | None = INSTANCES_MAX,
+        features: WasmFeatures | None = None,
     ) -> None:
+        self.features = features or WasmFeatures()
         self.warm = warm or WarmBudget()
         self.epochs = Epochs(tick_ms)
         slots = instances_max if instances_max and has_address_space(instances_max) else None
         self.slots = slots
-        self.wasm = _wasm_engine(metered=False, slots=slots)
+        self.wasm = _wasm_engine(self.features, metered=False, slots=slots)
         self.epochs.add(capi.pointer_value(self.wasm.ptr()))
         self._metered: WasmEngine | None = None
         self.threads = FairThreads(threads or cores(), nice=nice)
@@ -146,8 +144,9 @@ class Engine:
             1, thread_name_prefix="lath-compile", initializer=lower_priority, initargs=(nice,)
         )
         self._cache = CompileCache(cache_dir) if cache_dir else None
-        self._carried = crossings_of if bridge else drops_of
-        self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'drops'}{BRIDGE_VERSION}"
+        self._around = bridge_around if bridge else None
+        self._settings = f"{_SETTINGS_VERSION}" + (f"-bridge{BRIDGE_VERSION}" if bridge else "")
+        self._settings += self.features.key
         self._plain = "slots" if slots else "plain"
         self._closed = False
 
@@ -161,7 +160,7 @@ class Engine:
     def metered(self) -> WasmEngine:
         """The engine that counts fuel, which slows guests down: made when first asked for."""
         if self._metered is None:
-            self._metered = _wasm_engine(metered=True, slots=None)
+            self._metered = _wasm_engine(self.features, metered=True, slots=None)
             self.epochs.add(capi.pointer_value(self._metered.ptr()))
         return self._metered
 
@@ -207,7 +206,8 @@ class Engine:
                 wasm = source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
                 return self._bridged(engine, wasm) or stock.Component(engine, wasm)
             except WasmtimeError as error:
-                raise InvalidArgument(f"not a component that can run: {error}") from None
+                reasons = ": ".join(filter(None, (self.features.advice(str(error)), str(error))))
+                raise InvalidArgument(f"not a component that can run: {reasons}") from None
 
         if self._cache is None:
             return compile_()
@@ -215,10 +215,13 @@ class Engine:
 
     def _bridged(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
         """The component in its bridge; None where it has none, or wasmtime does not take it."""
-        for source in bridges_around(engine, wasm, self._carried):
-            with suppress(WasmtimeError):
-                return stock.Component(engine, source)
-        return None
+        source = self._around(engine, wasm) if self._around else None
+        if source is None:
+            return None
+        try:
+            return stock.Component(engine, source)
+        except WasmtimeError:
+            return None
 
 
 def cores() -> int:
@@ -226,7 +229,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _wasm_engine(*, metered: bool, slots: int | None) -> WasmEngine:
+def _wasm_engine(features: WasmFeatures, *, metered: bool, slots: int | None) -> WasmEngine:
     config = Config()
     if slots is not None:
         use_slots(config, slots)
@@ -235,4 +238,5 @@ def _wasm_engine(*, metered: bool, slots: int | None) -> WasmEngine:
     pointer: Any = config.ptr()
     ffi.wasmtime_config_wasm_component_model_implements_set(pointer, True)
     ffi.wasmtime_config_wasm_component_model_map_set(pointer, True)
+    features.apply(pointer)
     return WasmEngine(config)

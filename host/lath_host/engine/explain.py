@@ -12,6 +12,7 @@ from lath_host.engine.compose.adapters import NO_ROOM
 _OUT_OF_MEMORY: Final = ("memory allocation of", "MemoryError", "out of memory")
 """What Rust, Python and others print when memory is denied them. wasmtime tells nobody that it denied
 some."""
+_MEMORY_DENIED: Final = ("exceeds memory limits", "GC heap out of memory", NO_ROOM)
 _TRACE_LINES_MAX: Final = 12
 
 
@@ -38,7 +39,7 @@ def explain(
     if "maximum concurrent" in text:
         return Overloaded(f"this host has no room for another instance: {first_line(_reason(text))}")
     says_so = any(sign in line for line in complaints for sign in _OUT_OF_MEMORY)
-    if "exceeds memory limits" in text or NO_ROOM in text or says_so:
+    if any(sign in text for sign in _MEMORY_DENIED) or says_so:
         return MemoryExceeded(
             f"the guest needs more memory than it may have (memory_bytes_max {memory_bytes_max})"
         )

@@ -23,7 +23,7 @@ class ComponentLimits(Ctl):
 
     Attributes:
         memory_bytes_max: Linear memory of one instance.
-        timeout_ms: Longest run of one call, the queue included, where its caller would wait longer.
+        timeout_ms: Longest run of one call.
         fuel_max: Fuel of one call.
         queue_max: Calls that may wait for an instance.
         warm_instances: Fresh instances kept ready.
@@ -138,6 +138,7 @@ class HostInventory(Ctl):
     Attributes:
         incarnations: lath's: creation times (ns) of the links' stream, as this host has seen them since it
             started, oldest first. More than one: the bus lost its state meanwhile.
+        wasm_features: lath's: the WebAssembly proposals that are on there, by the names of `--wasm-feature`.
     """
 
     host_id: str
@@ -149,6 +150,7 @@ class HostInventory(Ctl):
     components: tuple[ComponentDescription, ...] = ()
     providers: tuple[ProviderDescription, ...] = ()
     incarnations: tuple[int, ...] | None = None
+    wasm_features: tuple[str, ...] | None = None
 
 
 class CtlReply(Ctl):
