@@ -205,3 +205,111 @@ MEASURER: Final = f"""
     (canon lift (core func $guest "measure") {CANONICAL})))
 """.encode()
 """Imports a store as `BUCKETS` does, but asks that one to measure."""
+
+GIVER: Final = f"""
+(component
+  (import "{STORE}" (instance $store
+    (export "bucket" (type $bucket (sub resource)))
+    (type $raw (variant (case "kept" (own $bucket)) (case "gone")))
+    (export "state" (type $state (eq $raw)))
+    (export "close" (func (param "bucket" (own $bucket))))))
+  (alias export $store "bucket" (type $bucket))
+  (alias export $store "state" (type $state))
+  (core func $close (canon lower (func $store "close")))
+  (core module $guest
+    (import "" "close" (func $close (param i32)))
+    (func (export "take") (param i32) (result i32) (call $close (local.get 0)) (i32.const 7))
+    (func (export "judge") (param i32 i32) (result i32) (local.get 0)))
+  (core instance $guest (instantiate $guest (with "" (instance (export "close" (func $close))))))
+  (func $take (param "bucket" (own $bucket)) (result u32) (canon lift (core func $guest "take")))
+  (func $judge (param "state" $state) (result u32) (canon lift (core func $guest "judge")))
+  (instance $gifts <exported>)
+  (export "lath:test/gifts@1.0.0" (instance $gifts)))
+""".encode()
+"""Takes buckets that its callers have, in what stands for `<exported>`."""
+
+EVENTS: Final = "lath:test/events@1.0.0"
+LOG: Final = "lath:test/log@1.0.0"
+_EVENT: Final = """
+    (type $raw-level (enum "low" "high"))
+    (export "level" (type $level (eq $raw-level)))
+    (type $raw-event (record (field "text" string) (field "level" $level)))
+    (export "event" (type $event (eq $raw-event)))
+"""
+_USES: Final = '(alias outer 1 $event (type $outer)) (export "event" (type $event (eq $outer)))'
+RECORDER: Final = f"""
+(component
+  (import "{EVENTS}" (instance $events {_EVENT}))
+  (alias export $events "event" (type $event))
+  (import "{LOG}" (instance $log {_USES} (export "add" (func (param "event" $event) (result $event)))))
+  (import "lath:test/audit@1.0.0" (instance $audit {_USES} (export "seen" (func (param "event" $event)))))
+  {LIBC}
+  (core func $add (canon lower (func $log "add") {CANONICAL}))
+  (core func $seen (canon lower (func $audit "seen") {CANONICAL}))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (import "" "add" (func $add (param i32 i32 i32 i32)))
+    (import "" "seen" (func $seen (param i32 i32 i32)))
+    (func (export "record") (param i32 i32 i32) (result i32)
+      (call $seen (local.get 0) (local.get 1) (local.get 2))
+      (call $add (local.get 0) (local.get 1) (local.get 2) (i32.const 0))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc))
+    (with "" (instance (export "add" (func $add)) (export "seen" (func $seen))))))
+  (func $record (param "event" $event) (result $event)
+    (canon lift (core func $guest "record") {CANONICAL} {_AFTER}))
+  (export "record" (func $record)))
+""".encode()
+"""Uses one interface's types in two others, and in a function of the world itself."""
+
+LOGGER: Final = f"""
+(component
+  (import "{EVENTS}" (instance $events {_EVENT}))
+  (alias export $events "level" (type $level))
+  (alias export $events "event" (type $event))
+  {LIBC}
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (func (export "add") (param i32 i32 i32) (result i32)
+      (i32.store (i32.const 0) (local.get 0))
+      (i32.store (i32.const 4) (local.get 1))
+      (i32.store (i32.const 8) (local.get 2))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc))))
+  (func $add (param "event" $event) (result $event)
+    (canon lift (core func $guest "add") {CANONICAL} {_AFTER}))
+  (instance $types (export "level" (type $level)) (export "event" (type $event)))
+  (instance $log (export "event" (type $event)) (export "add" (func $add)))
+  (export "{EVENTS}" (instance $types))
+  (export "{LOG}" (instance $log)))
+""".encode()
+"""Answers `RECORDER`'s log, and has the types as well."""
+
+SIZER: Final = f"""
+(component
+  (import "{STORE}" (instance $store (export "bucket" (type $bucket (sub resource)))
+    (export "[method]bucket.get" (func {_SELF} (param "key" string) (result string)))))
+  (alias export $store "bucket" (type $bucket))
+  {LIBC}
+  (core func $get (canon lower (func $store "[method]bucket.get") {CANONICAL}))
+  (core func $drop (canon resource.drop $bucket))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "" "get" (func $get (param i32 i32 i32 i32)))
+    (import "" "drop" (func $drop (param i32)))
+    (func (export "size") (param $bucket i32) (result i32)
+      (call $get (local.get $bucket) (i32.const 1024) (i32.const 4) (i32.const 0))
+      (call $drop (local.get $bucket))
+      (i32.load (i32.const 4))))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc))
+    (with "" (instance (export "get" (func $get)) (export "drop" (func $drop))))))
+  (func $size (param "bucket" (borrow $bucket)) (result u32)
+    (canon lift (core func $guest "size") {CANONICAL}))
+  (instance $atomics (export "bucket" (type $bucket)) (export "size" (func $size)))
+  (export "{ATOMICS}" (instance $atomics)))
+""".encode()
+"""Sizes buckets of a store that it imports: `KEEPER` has that answer only for names of four letters."""

@@ -11,7 +11,21 @@ import pytest
 from bridge_components import FAR, NEAR, relay, with_bytes
 from engine_components import forward
 from engine_guests import BUCKETS, MISCHIEF, SLEEPER, no_imports
-from fuse_components import ATOMICS, KEEPER, MEASURER, NAPPER, STORE, Passed, front
+from fuse_components import (
+    ATOMICS,
+    EVENTS,
+    GIVER,
+    KEEPER,
+    LOG,
+    LOGGER,
+    MEASURER,
+    NAPPER,
+    RECORDER,
+    SIZER,
+    STORE,
+    Passed,
+    front,
+)  # fmt: skip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType
@@ -164,6 +178,22 @@ async def test_a_fused_component_exports_what_its_first_part_does(either: Engine
     assert len(answers.asked) == 1
 
 
+EVENT = {"text": "žluť", "level": "high"}
+JOINED_LOG = ("recorder", LOG, "logger", LOG)
+
+
+@pytest.mark.parametrize("joins", [[JOINED_LOG], [JOINED_LOG, ("recorder", EVENTS, "logger", EVENTS)]])
+async def test_types_that_interfaces_take_from_each_other_stay_equal(
+    either: Engine, joins: list[tuple[str, str, str, str]]
+) -> None:
+    outcome = fused({"recorder": RECORDER, "logger": LOGGER}, *joins)
+    compiled, alone = await either.compile(outcome.source), await either.compile(RECORDER)
+    assert compiled.world.exports == alone.world.exports
+    answers = Answers(lambda import_, params: None)
+    assert await call(either, outcome, [("", "record", [EVENT])], answers) == [EVENT]
+    assert [outcome.imports[name] for name, _ in answers.asked] == [("recorder", "lath:test/audit@1.0.0")]
+
+
 # -- whose import it is --------------------------------------------------------------------------------------
 
 
@@ -308,9 +338,28 @@ def test_a_resource_that_two_sides_would_know_differently_is_refused(
         fused({"user": WITHOUT_PASSING_ON, "keeper": KEEPER}, alone)
 
 
-def test_a_caller_that_passes_the_callees_resource_to_its_own_callers_is_refused() -> None:
-    with pytest.raises(CannotFuse, match=r"user: .*its resource bucket is passed on"):
-        fused({"user": BUCKETS, "keeper": KEEPER}, JOINED_STORE, JOINED_ATOMICS)
+PASSED_ON = [
+    BUCKETS,
+    GIVER.replace(b"<exported>", b'(export "bucket" (type $bucket)) (export "take" (func $take))'),
+    GIVER.replace(b"<exported>", b'(export "take" (func $take))'),
+    GIVER.replace(b"<exported>", b'(export "judge" (func $judge))'),
+    GIVER.replace(b"<exported>", b'(export "state" (type $state))'),
+]
+
+
+@pytest.mark.parametrize("source", PASSED_ON, ids=["world", "type", "function", "within", "named"])
+def test_a_caller_that_passes_the_callees_resources_on_to_its_own_callers_is_refused(source: bytes) -> None:
+    joins = [JOINED_STORE, JOINED_ATOMICS] if source is BUCKETS else [JOINED_STORE]
+    with pytest.raises(CannotFuse, match=r"user: the export .* passes on resources of lath:test/store@1.0.0"):
+        fused({"user": source, "keeper": KEEPER}, *joins)
+
+
+async def test_a_resource_is_one_for_all_parts_that_have_it_from_one_callee(either: Engine) -> None:
+    parts = {"user": WITHOUT_PASSING_ON, "sizer": SIZER, "keeper": KEEPER}
+    outcome = fused(
+        parts, JOINED_STORE, ("user", ATOMICS, "sizer", ATOMICS), ("sizer", STORE, "keeper", STORE)
+    )
+    assert await call(either, outcome, [("", "measure", ["four"])]) == [4]
 
 
 async def test_imports_of_a_callee_that_use_each_others_resources_still_do(either: Engine) -> None:

@@ -14,7 +14,7 @@ from lath_host.engine.compose.binary import (
     Sort,
     sections,
 )  # fmt: skip
-from lath_host.engine.compose.typedefs import Declared, copied, read_declared
+from lath_host.engine.compose.typedefs import Declarator, Declared, copied, declarators, read_declared
 
 _OUTER_ALIAS: Final = 2
 _LIFT: Final = 0x00
@@ -23,6 +23,8 @@ _RESOURCE_BUILTINS: Final = (0x02, 0x03, 0x04)
 """`resource.new`, `resource.drop`, `resource.rep`."""
 _OPTIONS: Final = (0x00, 0x01, 0x02, 0x06)
 _OPTIONS_WITH_INDEX: Final = (0x03, 0x04, 0x05, 0x07)
+_INSTANTIATED: Final = 0
+_PUT_TOGETHER: Final = 1
 _RESOURCE: Final = 0x3F
 _REP_I32: Final = 0x7F
 
@@ -60,16 +62,26 @@ RootType = DefinedType | TypeOfInstance | ImportedType | ExportedType | None
 
 
 @dataclass(frozen=True, slots=True)
+class MadeInstance:
+    """An instance of the component's own, by the indices of the types and instances that it was made with."""
+
+    types: tuple[int, ...] = ()
+    instances: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RootExport:
     """An export.
 
     Attributes:
+        index: What is exported, by its sort.
         type_: The index that an exported type has from there on; of a function its type's, where that is
             known.
     """
 
     name: ExternName
     sort: Sort
+    index: int
     type_: int | None = None
 
 
@@ -92,7 +104,7 @@ class Anatomy:
         self.imports: dict[str, Declared] = {}
         self.exports: list[RootExport] = []
         self.types: list[RootType] = []
-        self._instances: list[str | None] = []
+        self._instances: list[str | MadeInstance] = []
         self._funcs: list[int | None] = []
         self._funcs_are_known = True
         read = {
@@ -100,20 +112,32 @@ class Anatomy:
             Section.IMPORT: self._import,
             Section.ALIAS: self._alias,
             Section.EXPORT: self._export,
+            Section.INSTANCE: self._instance,
+            Section.CANON: self._canonical,
         }
         for number, body, _, _ in sections(component, COMPONENT_HEADER):
             reader = Reader(body)
             if number in read:
                 for _ in range(reader.leb()):
                     read[Section(number)](reader)
-            elif number == Section.INSTANCE:
-                self._instances += [None] * min(reader.leb(), len(body))
-            elif number == Section.CANON:
-                self._canonical(reader)
 
-    def instance(self, index: int) -> str | None:
-        """The import that an instance is; None for one that is made within."""
+    def instance(self, index: int) -> str | MadeInstance | None:
+        """The import that an instance is, or what it was made with; None where there is none."""
         return self._instances[index] if index < len(self._instances) else None
+
+    def interface(self, name: str) -> list[Declarator]:
+        """What an imported instance declares.
+
+        Raises:
+            Malformed: The import is no instance, or of a type that is not written out.
+        """
+        declared = self.imports[name]
+        type_ = None
+        if declared.index is not None and declared.index < len(self.types):
+            type_ = self.types[declared.index]
+        if declared.sort is not Sort.INSTANCE or not isinstance(type_, DefinedType):
+            raise Malformed(f"the import {name} is no instance, or its type is not written out")
+        return declarators(type_.data)
 
     def _type(self, reader: Reader) -> None:
         begin = reader.at
@@ -148,7 +172,7 @@ class Anatomy:
         if sort is Sort.TYPE:
             self.types.append(TypeOfInstance(index, name))
         elif sort is Sort.INSTANCE:
-            self._instances.append(None)
+            self._instances.append(MadeInstance(instances=(index,)))
         elif sort is Sort.FUNC:
             self._add_func(None)
 
@@ -166,8 +190,33 @@ class Anatomy:
             type_ = len(self.types)
             self.types.append(ExportedType(name.text, index))
         elif sort is Sort.INSTANCE:
-            self._instances.append(None)
-        self.exports.append(RootExport(name, sort, type_))
+            self._instances.append(MadeInstance(instances=(index,)))
+        self.exports.append(RootExport(name, sort, index, type_))
+
+    def _instance(self, reader: Reader) -> None:
+        kind = reader.byte()
+        if kind == _INSTANTIATED:
+            reader.leb()
+        elif kind != _PUT_TOGETHER:
+            raise Malformed(f"an instance of the unknown kind {kind}")
+        types: list[int] = []
+        instances: list[int] = []
+        for _ in range(reader.leb()):
+            if kind == _INSTANTIATED:
+                reader.name()
+            else:
+                reader.extern_name()
+            sort = reader.sort()
+            if sort is Sort.CORE:
+                reader.byte()
+            index = reader.leb()
+            if sort is Sort.TYPE:
+                types.append(index)
+            elif sort is Sort.INSTANCE:
+                instances.append(index)
+            elif sort is Sort.FUNC and (type_ := self._func(index)) is not None:
+                types.append(type_)
+        self._instances.append(MadeInstance(tuple(types), tuple(instances)))
 
     # -- functions -------------------------------------------------------------------------------------------
 
@@ -179,21 +228,20 @@ class Anatomy:
             self._funcs.append(type_)
 
     def _canonical(self, reader: Reader) -> None:
-        """Notes which types functions are lifted with, as far as all definitions are known."""
-        for _ in range(reader.leb()):
-            if not self._funcs_are_known:
-                return
-            kind = reader.byte()
-            if kind in _RESOURCE_BUILTINS:
-                reader.leb()
-            elif kind in (_LIFT, _LOWER):
-                reader.byte()
-                reader.leb()
-                self._funcs_are_known = _pass_over_options(reader)
-                if kind == _LIFT and self._funcs_are_known:
-                    self._funcs.append(reader.leb())
-            else:
-                self._funcs_are_known = False
+        """Notes which type a function is lifted with, as long as all definitions are known."""
+        if not self._funcs_are_known:
+            return
+        kind = reader.byte()
+        if kind in _RESOURCE_BUILTINS:
+            reader.leb()
+        elif kind in (_LIFT, _LOWER):
+            reader.byte()
+            reader.leb()
+            self._funcs_are_known = _pass_over_options(reader)
+            if kind == _LIFT and self._funcs_are_known:
+                self._funcs.append(reader.leb())
+        else:
+            self._funcs_are_known = False
 
 
 def _pass_over_options(reader: Reader) -> bool:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lath_host.engine.compose.anatomy import Anatomy
+from lath_host.engine.compose.anatomy import Anatomy, RootExport
 from lath_host.engine.compose.binary import Malformed, Sort
 from lath_host.engine.compose.builder import ComponentBuilder
 from lath_host.engine.compose.merge import MergedImports
+from lath_host.engine.compose.reach import Reach, reach_of_import, reach_of_instance, reach_of_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +160,29 @@ class _Fusion:
         return order
 
     def _check_resources(self) -> None:
-        """Refuses joints whose functions pass resources of somebody else, whom both sides ask apart."""
+        """Refuses what passes resources that two sides would know differently."""
         for (caller, name), join in self._joined.items():
             with self._said_of(caller):
-                for index in self._imports.outside_types(caller, name):
-                    source = self._imports.resource(caller, index)
-                    if source and source not in self._joined and not self._native(source[1]):
+                for other in reach_of_import(self._anatomies[caller], name).resources:
+                    if (caller, other) not in self._joined and not self._native(other):
                         raise Malformed(
-                            f"the import {name}, which {join.callee} answers, passes resources of "
-                            f"{source[1]}, which is answered by somebody else"
+                            f"the import {name}, which {join.callee} answers, passes resources of {other}, "
+                            "which is answered by somebody else"
                         )
+        with self._said_of(0):
+            for export in self._anatomies[0].exports:
+                for other in self._reach(export).resources:
+                    if (0, other) in self._joined:
+                        raise Malformed(
+                            f"the export {export.name.text} passes on resources of {other}, which "
+                            f"{self._joined[0, other].callee} answers"
+                        )
+
+    def _reach(self, export: RootExport) -> Reach:
+        """What an export of the first part leads to."""
+        if export.sort is Sort.INSTANCE:
+            return reach_of_instance(self._anatomies[0], export.index)
+        return reach_of_types(self._anatomies[0], [] if export.type_ is None else [export.type_])
 
     # -- the component around them ---------------------------------------------------------------------------
 
@@ -180,8 +194,8 @@ class _Fusion:
                         self._imports.index(number, name)
         with self._said_of(0):
             for export in self._anatomies[0].exports:
-                if export.sort is Sort.FUNC and export.type_ is not None:
-                    for name in self._imports.imports_of(0, export.type_):
+                if export.sort is Sort.FUNC:
+                    for name in sorted(self._reach(export).imports):
                         self._imports.index(0, name)
 
     def _given(self, part: int, instances: Mapping[int, int]) -> dict[str, tuple[Sort, int]]:

@@ -73,25 +73,3 @@ def only_types(declared: Sequence[Declarator]) -> Iterator[Declarator]:
         if isinstance(each, Declared) and each.index is None:
             raise Malformed(f"it is joined, and its resource {each.name.text} is passed on to others")
         yield each
-
-
-def exported_type(declared: Sequence[Declarator], name: str) -> Declarator | None:
-    """What an exported type is equal to; None where it is a resource.
-
-    Raises:
-        Malformed: There is no such type.
-    """
-    types: list[Declarator] = []
-    for each in declared:
-        if isinstance(each, Declared):
-            if each.sort is not Sort.TYPE:
-                continue
-            if each.index is not None and each.index >= len(types):
-                raise Malformed(f"the type {each.name.text} refers to what is not before it")
-            if each.name.text == name:
-                found = each if each.index is None else types[each.index]
-                return None if isinstance(found, Declared) else found
-            types.append(each if each.index is None else types[each.index])
-        else:
-            types.append(each)
-    raise Malformed(f"there is no type {name} in an import")

@@ -17,19 +17,15 @@ from lath.names import InterfaceName, versions_compatible
 from lath_host.engine.compose.anatomy import (
     Anatomy,
     DefinedType,
-    ExportedType,
     ImportedType,
     TypeOfInstance,
 )  # fmt: skip
 from lath_host.engine.compose.binary import ExternName, Malformed, Reader, Sort, plain_name
 from lath_host.engine.compose.builder import ComponentBuilder
-from lath_host.engine.compose.interfaces import InterfaceType, exported_type, only_types
+from lath_host.engine.compose.interfaces import InterfaceType, only_types
 from lath_host.engine.compose.typedefs import (
-    Declarator,
     Declared,
-    TypeFromOutside,
     copied,
-    declarators,
     written_declared,
 )  # fmt: skip
 
@@ -100,63 +96,9 @@ class MergedImports:
             self._depth -= 1
         return self._types[part, index]
 
-    def resource(self, part: int, index: int) -> Source | None:
-        """The import that defines the resource that a type is; None where it is none."""
-        anatomy = self._parts[part]
-        for _ in range(_DEPTH_MAX):
-            defined = anatomy.types[index] if index < len(anatomy.types) else None
-            if not isinstance(defined, TypeOfInstance):
-                return None
-            name = anatomy.instance(defined.instance)
-            if name is None:
-                return None
-            found = exported_type(self._declarators((part, name)), defined.name)
-            if found is None:
-                return part, name
-            if not isinstance(found, TypeFromOutside):
-                return None
-            index = found.index
-        return None
-
     def export_type(self, part: int, index: int, exported: int) -> None:
         """Has a part's exported type stand for one that the component around exports."""
         self._types[part, index] = exported
-
-    def imports_of(self, part: int, index: int) -> list[str]:
-        """The imports that a type needs."""
-        anatomy = self._parts[part]
-        found: dict[str, None] = {}
-        seen: set[int] = set()
-        left = [index]
-
-        def note(depth: int, referred: int) -> int:
-            left.append(referred)
-            return referred
-
-        while left:
-            index = left.pop()
-            if index in seen or index >= len(anatomy.types):
-                continue
-            seen.add(index)
-            match anatomy.types[index]:
-                case DefinedType(data=data):
-                    copied(Reader(data), note)
-                case ExportedType(index=referred):
-                    left.append(referred)
-                case ImportedType(name=name):
-                    found[name] = None
-                case TypeOfInstance(instance=instance):
-                    imported = anatomy.instance(instance)
-                    if imported is not None:
-                        found[imported] = None
-        return list(found)
-
-    def outside_types(self, part: int, name: str) -> Iterator[int]:
-        """The types of other imports that the interface of an import uses."""
-        if self._declared((part, name)).sort is Sort.INSTANCE:
-            for declarator in self._declarators((part, name)):
-                if isinstance(declarator, TypeFromOutside):
-                    yield declarator.index
 
     # -- types -----------------------------------------------------------------------------------------------
 
@@ -177,7 +119,7 @@ class MergedImports:
                 return self.index(part, name)
             case TypeOfInstance(instance=instance, name=name):
                 imported = anatomy.instance(instance)
-                if imported is None:
+                if not isinstance(imported, str):
                     raise Malformed(f"the type {name} is of an instance of its own")
                 return self._alias(self.index(part, imported), name)
         raise Malformed("a type is of its own making")
@@ -227,21 +169,12 @@ class MergedImports:
         """Defines the type of an instance that has all that `sources` declare."""
         interface = InterfaceType()
         for source in sources:
-            part, _ = source
-            declared = self._declarators(source)
+            part, text = source
+            declared = self._parts[part].interface(text)
             if source in self._joined:
                 declared = list(only_types(declared))
             interface.add(declared, partial(self.type, part))
         return self._builder.type(interface.written())
-
-    def _declarators(self, source: Source) -> list[Declarator]:
-        part, name = source
-        index = self._declared(source).index
-        types = self._parts[part].types
-        defined = types[index] if index is not None and index < len(types) else None
-        if not isinstance(defined, DefinedType):
-            raise Malformed(f"the import {name} is of a type that is not written out")
-        return declarators(defined.data)
 
 
 @contextmanager
