@@ -62,23 +62,54 @@ class Greet:
         return len(bytearray(mib << 20))
 """
 
+KEEPER_WIT: Final = """
+package demo:app@0.1.4;
+interface store { get: func(key: string) -> option<list<u8>>; }
+interface audit { record seen { key: string, times: u32 } note: func(what: seen) -> result<_, string>; }
+world app { import audit; export store; }
+"""
+KEEPER_SOURCE: Final = """
+import random
+import sys
+from wit_world.imports import audit
+
+times = 0
+
+class Store:
+    def get(self, key):
+        global times
+        times += 1
+        print("asked for", key)
+        random.SystemRandom().random()
+        if key == "raise":
+            raise KeyError(key)
+        audit.note(audit.Seen(key, times))
+        return f"kept {key}".encode() if key != "absent" else None
+"""
+"""Answers what the guest above imports, at a later version, and tells its own import `audit`."""
+
 
 def cache_directory() -> Path:
     """Where built guests and their compiled form are kept between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lath-tests"
 
 
-def build_python_guest() -> bytes:
-    """The component, built now or before. Blocks; safe to call from several processes at once."""
-    key = hashlib.sha256("\0".join([WIT, SOURCE, version("componentize-py")]).encode()).hexdigest()[:16]
+def build_python_guest(wit: str = WIT, source: str = SOURCE) -> bytes:
+    """The component, built now or before. Blocks; safe to call from several processes at once.
+
+    Args:
+        wit: Has a world `app`.
+        source: The module that answers it.
+    """
+    key = hashlib.sha256("\0".join([wit, source, version("componentize-py")]).encode()).hexdigest()[:16]
     directory = cache_directory() / f"python-guest-{key}"
     directory.mkdir(parents=True, exist_ok=True)
     built = directory / "app.wasm"
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not built.exists():
-            (directory / "app.wit").write_text(WIT)
-            (directory / "guest_app.py").write_text(SOURCE)
+            (directory / "app.wit").write_text(wit)
+            (directory / "guest_app.py").write_text(source)
             tool = Path(sys.executable).with_name("componentize-py")
             partial = directory / "partial.wasm"
             subprocess.run(

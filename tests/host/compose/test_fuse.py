@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from fuse_components import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType
+from python_guest import KEEPER_SOURCE, KEEPER_WIT, build_python_guest, cache_directory
 from wasmtime import wat2wasm
 from wit_strategies import funcs, wire_params, wire_values
 
@@ -58,7 +60,11 @@ ACCOUNT = Record((Field("id", STRING), Field("inner", Record((Field("key", BYTES
 def fused(sources: dict[str, bytes], *joins: tuple[str, str, str, str]) -> Fused:
     """Components in text form, fused by (caller, import, callee, export)."""
     parts = [Part(name, bytes(wat2wasm(source))) for name, source in sources.items()]
-    return fuse(parts, [Join(*join) for join in joins], lambda name: native_interface(name) is not None)
+    return fuse(parts, [Join(*join) for join in joins], is_native)
+
+
+def is_native(name: str) -> bool:
+    return native_interface(name) is not None
 
 
 def renamed(source: bytes, **names: str) -> bytes:
@@ -314,6 +320,40 @@ async def test_a_callee_that_two_parts_share_is_one_instance(either: Engine) -> 
     )
     calls: list[tuple[str, str, list[Any]]] = [(FRONT, name, []) for name in ("left", "right", "left")]
     assert await call(either, outcome, calls) == [1, 2, 3]
+
+
+# -- guests that a toolchain built ---------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(600)  # compiling both in one takes a minute or two, once per machine
+async def test_two_python_guests_are_fused_and_each_prints_and_asks_for_itself() -> None:
+    caller = await asyncio.to_thread(build_python_guest)
+    callee = await asyncio.to_thread(build_python_guest, KEEPER_WIT, KEEPER_SOURCE)
+    parts = [Part("app", caller), Part("keeper", callee)]
+    join = Join("app", "demo:app/store@0.1.0", "keeper", "demo:app/store@0.1.4")
+    outcome = fuse(parts, [join], is_native)
+    assert list(outcome.imports.values()) == [("keeper", "demo:app/audit@0.1.4")]
+    notes: list[Any] = []
+    lines: list[tuple[str, str]] = []
+
+    async def audit(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        notes.extend(params)
+        return {"ok": None}
+
+    def log(stream: str, line: str) -> None:
+        lines.append((stream, line))
+
+    async with Engine(cache_dir=cache_directory() / "compiled", threads=1) as engine:
+        compiled = await engine.compile(outcome.source)
+        greet = "demo:app/greet@0.1.0"
+        async with InstancePool(engine, compiled, REUSE, audit, name="python", log=log) as pool:
+            for key, answer in [("a", "kept a"), ("absent", "none"), ("ü", "kept ü")]:
+                assert await pool.call(greet, "via", [key], context=CONTEXT) == answer
+            await pool.call(greet, "run", [{"name": "x", "n": 1}], context=CONTEXT)
+            with pytest.raises(Trap):
+                await pool.call(greet, "via", ["raise"], context=CONTEXT)
+    assert notes == [{"key": key, "times": n} for n, key in enumerate(["a", "absent", "ü"], start=1)]
+    assert {("stdout", "asked for a"), ("stdout", "running x"), ("stderr", "oh")} <= set(lines)
 
 
 # -- resources -----------------------------------------------------------------------------------------------
