@@ -178,6 +178,9 @@ async def test_a_fused_component_exports_what_its_first_part_does(either: Engine
     outcome = fused(parts, ("caller", FAR, "callee", FAR))
     compiled, alone = await either.compile(outcome.source), await either.compile(forward(ACCOUNT))
     assert compiled.world.exports == alone.world.exports
+    assert [name for name, each in compiled.world.imports.items() if each.functions] == [
+        name for name, source in outcome.imports.items() if source == ("callee", DEEP)
+    ]
     account = {"id": "žluť", "inner": {"key": b"\xff\0"}}
     answers = Answers(lambda import_, params: params[0])
     assert await call(either, outcome, [("", "echo", [[account]])], answers) == [[account]]
@@ -364,10 +367,16 @@ WITHOUT_PASSING_ON = BUCKETS[: BUCKETS.index(b'(func (export "pass-own") (param 
 
 
 async def test_a_resource_of_the_callee_is_opened_lent_given_away_and_dropped(either: Engine) -> None:
-    outcome = fused({"user": WITHOUT_PASSING_ON, "keeper": KEEPER}, JOINED_STORE, JOINED_ATOMICS)
+    counting = WITHOUT_PASSING_ON.replace(
+        b'(export "open"', b'(export "dropped" (func (result u32))) (export "open"', 1
+    ).replace(b"(core func $drop", b'(export "dropped" (func $store "dropped")) (core func $drop', 1)
+    outcome = fused({"user": counting, "keeper": KEEPER}, JOINED_STORE, JOINED_ATOMICS)
     assert not outcome.imports
-    calls = [(("", "read", ["täg"])), ("", "give-away", ["b"]), ("", "measure", ["four"])]
-    assert await call(either, outcome, calls * 3) == ["täg", None, 4] * 3
+    calls: list[tuple[str, str, list[Any]]] = [
+        ("", "read", ["täg"]), ("", "give-away", ["b"]), ("", "measure", ["four"]), ("", "hoard", ["kept"]),
+        ("", "dropped", []),
+    ]  # fmt: skip
+    assert await call(either, outcome, calls * 2) == ["täg", None, 4, None, 3, "täg", None, 4, None, 6]
 
 
 @pytest.mark.parametrize("alone", [JOINED_STORE, JOINED_ATOMICS])
