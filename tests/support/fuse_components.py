@@ -313,3 +313,26 @@ SIZER: Final = f"""
   (export "{ATOMICS}" (instance $atomics)))
 """.encode()
 """Sizes buckets of a store that it imports: `KEEPER` has that answer only for names of four letters."""
+
+ASKER_NAME: Final = "lath:test/asker@1.0.0"
+ASKER: Final = f"""
+(component
+  (type $raw (record (field "text" string)))
+  (import "note" (type $note (eq $raw)))
+  (import "judge" (func $judge (param "note" $note) (result string)))
+  {LIBC}
+  (core func $judge (canon lower (func $judge) {CANONICAL}))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (import "" "judge" (func $judge (param i32 i32 i32)))
+    (func (export "ask") (param i32 i32) (result i32)
+      (call $judge (local.get 0) (local.get 1) (i32.const 0)) (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc))
+    (with "" (instance (export "judge" (func $judge))))))
+  (func $ask (param "key" string) (result string) (canon lift (core func $guest "ask") {CANONICAL} {_AFTER}))
+  (instance $asker (export "ask" (func $ask)))
+  (export "{ASKER_NAME}" (instance $asker)))
+""".encode()
+"""Asks a function of its world, with a type of its world."""

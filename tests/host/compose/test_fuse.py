@@ -13,6 +13,8 @@ from bridge_components import FAR, NEAR, relay, with_bytes
 from engine_components import forward
 from engine_guests import BUCKETS, MISCHIEF, SLEEPER, no_imports
 from fuse_components import (
+    ASKER,
+    ASKER_NAME,
     ATOMICS,
     EVENTS,
     GIVER,
@@ -237,6 +239,16 @@ async def test_reflection_still_knows_the_interface_of_a_callees_import(either: 
     assert compiled.world.imports[name].name == "lath:test/far@1.0.0"
 
 
+async def test_a_callee_may_import_functions_and_types_of_its_world(either: Engine) -> None:
+    caller = front(FRONT, [Passed(f'"{ASKER_NAME}"', "ask", ASK, "ask")])
+    outcome = fused({"a": caller, "b": ASKER}, ("a", ASKER_NAME, "b", ASKER_NAME))
+    ((name, source),) = outcome.imports.items()
+    assert source == ("b", "judge")
+    answers = Answers(lambda import_, params: params[0]["text"].upper())
+    assert await call(either, outcome, [(FRONT, "ask", ["x"])], answers) == ["X"]
+    assert answers.asked == [("", name)]
+
+
 @pytest.mark.parametrize("offered", ["lath:test/mischief@1.2.0", "lath:test/mischief@1.9.1"])
 async def test_caller_and_callee_may_name_an_interface_at_compatible_versions(
     either: Engine, offered: str
@@ -304,6 +316,23 @@ async def test_a_chain_is_one_component(either: Engine) -> None:
     account = {"id": "a", "inner": {"key": b"\xff"}}
     answers = Answers(lambda import_, params: params[0])
     assert await call(either, outcome, [(NEAR, "relay", [account])], answers) == [account]
+
+
+async def test_a_fused_component_may_be_fused_again(either: Engine) -> None:
+    inner = mischievous(("ask", ASK), ("count", COUNT))
+    caller = front(
+        "lath:test/outermost@1.0.0",
+        [
+            Passed(f'"{FRONT}"', "ask", ASK, "ask"),
+            Passed('"lath-fused-1-1" (implements "lath:test/far@1.0.0")', "ask", ASK, "own"),
+        ],
+    )
+    parts = [Part("top", bytes(wat2wasm(caller))), Part("bottom", inner.source)]
+    outcome = fuse(parts, [Join("top", FRONT, "bottom", FRONT)], is_native)
+    assert sorted(outcome.imports.values()) == [("bottom", "lath-fused-1-1"), ("top", "lath-fused-1-1")]
+    answers = Answers(lambda import_, params: f"{outcome.imports[import_.name][0]} {params[0]}")
+    calls = [("lath:test/outermost@1.0.0", name, ["x"]) for name in ("ask", "own")]
+    assert await call(either, outcome, calls, answers) == ["bottom x", "top x"]
 
 
 async def test_a_callee_that_two_parts_share_is_one_instance(either: Engine) -> None:
@@ -486,6 +515,14 @@ def test_what_cannot_be_fused_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(CannotFuse, match=re.escape(reason)):
         fused(sources, *joins)
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(30, True), (60, False)])
+def test_types_may_be_nested_up_to_a_limit(depth: int, fits: bool) -> None:
+    source = f'(component (import "f" (func (param "a" {"(list " * depth}u8{")" * depth}))))'.encode()
+    refusal = pytest.raises(CannotFuse, match="a: the import f: types refer to each other too often")
+    with contextlib.nullcontext() if fits else refusal:
+        assert fused({"a": source}).imports == {"f": ("a", "f")}
 
 
 async def test_a_joint_of_other_types_is_refused_by_wasmtime(either: Engine) -> None:

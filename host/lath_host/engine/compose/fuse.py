@@ -57,8 +57,8 @@ class Fused:
 
     Attributes:
         source: Its bytes.
-        imports: By the name of each import that is not native: (the part that it belongs to, its name there).
-            The first part's imports keep their names.
+        imports: By the name of each interface or function that is imported and not native: (the part that it
+            belongs to, its name there). The first part's imports keep their names.
     """
 
     source: bytes

@@ -47,7 +47,7 @@ class MergedImports:
         native: Whether wasmtime answers an interface.
 
     Attributes:
-        sources: By the name of each import that is not native: whose it is.
+        sources: By the name of each interface or function that is imported and not native: whose it is.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class MergedImports:
             self._taken.add(label)
             is_interface = declared.sort is Sort.INSTANCE and ":" in text
             name = plain_name(label, text if is_interface else declared.name.implements)
-        if not self._native(declared.name.implements or text):
+        if declared.sort is not Sort.TYPE and not self._native(declared.name.implements or text):
             self.sources[name.text] = source
         return name
 
