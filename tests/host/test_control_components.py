@@ -236,6 +236,22 @@ async def test_a_guest_that_loops_eats_memory_or_traps_costs_only_its_own_call(
     await asyncio.wait([looping])
 
 
+@pytest.mark.parametrize("way", ["over the bus", "from beside it"])
+async def test_a_components_own_time_limit_holds_for_callers_that_would_wait_longer(
+    lattice_in_process: InProcessLattice, way: str
+) -> None:
+    lattice = lattice_in_process
+    await lattice.start_component("short", guests.echo(), component_limits={"timeout_ms": 100})
+    await lattice.start_component("front", guests.relay(function="loop"))
+    await lattice.link("front", "short", ECHO)
+    target, interface, function = (
+        ("short", ECHO, "loop") if way == "over the bus" else ("front", FRONT, "say")
+    )
+    error = await lattice.failure(target, interface, function, "", timeout_ms=60_000)
+    assert "deadline_exceeded" in str(error) and "short did not answer within 100 ms" in str(error)
+    assert await lattice.call("short", ECHO, "say", "x") == "x"
+
+
 async def test_limits_that_make_no_sense_are_refused_at_once(lattice_in_process: InProcessLattice) -> None:
     host = lattice_in_process.hosts[0].id
     fields = {"component_ref": "file:///x.wasm", "component_id": "a", "count": 1, "host_id": host}

@@ -73,7 +73,12 @@ async def start_component(
     ] = None,
     call_timeout: Annotated[
         str | None,
-        typer.Option("--call-timeout", metavar="DURATION", help="Of one call.", rich_help_panel=_LIMITS),
+        typer.Option(
+            "--call-timeout",
+            metavar="DURATION",
+            help="Of one call, where its caller would wait longer.",
+            rich_help_panel=_LIMITS,
+        ),
     ] = None,
     fuel: Annotated[int | None, typer.Option("--fuel", help="Of one call.", rich_help_panel=_LIMITS)] = None,
     queue: Annotated[

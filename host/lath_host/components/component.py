@@ -221,8 +221,9 @@ class Component:
         left_ms = (context.deadline - asyncio.get_running_loop().time()) * 1000
         if left_ms <= 0:
             raise DeadlineExceeded(f"the time-out passed before {function} of {self.id} was run")
+        longest_ms = self.deployment.limits.timeout_ms or left_ms
         return await self._pool.call(
-            interface, function, params, context=context, timeout_ms=max(1, int(left_ms))
+            interface, function, params, context=context, timeout_ms=max(1, int(min(left_ms, longest_ms)))
         )
 
     def has_room(self) -> bool:

@@ -24,15 +24,17 @@ class Admission:
     Attributes:
         running: Permits that are out. Pools read it and `waiting` in the path of every call.
         max_instances: As it is now.
+        pinned: Those among `running` that stay out until handles are dropped or expire.
         waiting: The calls in line, and where each stands.
     """
 
-    __slots__ = ("_queue_max", "max_instances", "name", "running", "waiting")
+    __slots__ = ("_queue_max", "max_instances", "name", "pinned", "running", "waiting")
 
     def __init__(self, name: str, max_instances: int, queue_max: int) -> None:
         self.name = name
         self.max_instances = max_instances
         self.running = 0
+        self.pinned = 0
         self.waiting: deque[tuple[asyncio.Future[None], Entrance]] = deque()
         self._queue_max = queue_max
 
@@ -54,8 +56,13 @@ class Admission:
         """Refuses a call that would have to wait where too many do.
 
         Raises:
-            Overloaded: The queue is full.
+            Overloaded: The queue is full, or no call that ends would make room.
         """
+        if self.pinned >= self.max_instances:
+            raise Overloaded(
+                f"{self.name} has no room: all {self.pinned} instances (max_instances) are pinned by handles "
+                "of its resources that callers hold; each is free once they are dropped or expire"
+            )
         if len(self.waiting) >= self._queue_max:
             raise Overloaded(
                 f"{self.name} has no room: {self.running} calls run (max_instances) "

@@ -136,6 +136,7 @@ resource_type_delete: Final = _holding("wasmtime_component_resource_type_delete"
 resource_any_to_host: Final = _holding(
     "wasmtime_component_resource_any_to_host", c_void_p, c_void_p, c_void_p, c_void_p
 )
+resource_any_clone: Final = _holding("wasmtime_component_resource_any_clone", c_void_p, c_void_p)
 resource_any_delete: Final = _holding("wasmtime_component_resource_any_delete", None, c_void_p)
 resource_host_new: Final = _holding(
     "wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -26,8 +27,9 @@ from lath_host.engine import capi
 from lath_host.engine.allocation import INSTANCES_MAX, has_address_space, use_slots
 from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
-from lath_host.engine.compose.around import bridge_around
-from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name
+from lath_host.engine.compose.around import bridges_around
+from lath_host.engine.compose.bridge import crossings_of, drops_of
+from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name
 from lath_host.engine.epochs import Epochs
 from lath_host.engine.features import WasmFeatures
 from lath_host.engine.reflect import Reflected, reflect
@@ -80,6 +82,11 @@ class CompiledComponent:
     def twin(self, direction: Literal["export", "import"], interface: str, function: str) -> str | None:
         """The world's function that takes the place of another, with `list<u8>` in bulk; None without one."""
         name = bridged_name(direction, interface, function)
+        return name if name in self._reflected.twins else None
+
+    def drop(self, interface: str, resource: str) -> str | None:
+        """The world's function that drops a handle of an exported resource; None without one."""
+        name = drop_name(interface, resource)
         return name if name in self._reflected.twins else None
 
     def unsupported(self, interface: str, function: str | None = None) -> str | None:
@@ -144,8 +151,8 @@ class Engine:
             1, thread_name_prefix="lath-compile", initializer=lower_priority, initargs=(nice,)
         )
         self._cache = CompileCache(cache_dir) if cache_dir else None
-        self._around = bridge_around if bridge else None
-        self._settings = f"{_SETTINGS_VERSION}" + (f"-bridge{BRIDGE_VERSION}" if bridge else "")
+        self._carried = crossings_of if bridge else drops_of
+        self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'drops'}{BRIDGE_VERSION}"
         self._settings += self.features.key
         self._plain = "slots" if slots else "plain"
         self._closed = False
@@ -215,13 +222,10 @@ class Engine:
 
     def _bridged(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
         """The component in its bridge; None where it has none, or wasmtime does not take it."""
-        source = self._around(engine, wasm) if self._around else None
-        if source is None:
-            return None
-        try:
-            return stock.Component(engine, source)
-        except WasmtimeError:
-            return None
+        for source in bridges_around(engine, wasm, self._carried):
+            with suppress(WasmtimeError):
+                return stock.Component(engine, source)
+        return None
 
 
 def cores() -> int:

@@ -6,18 +6,21 @@ Which export serves the version that a caller was built against is `lath_host.co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import InvalidArgument, NotFound
 from lath.names import shown
-from lath.wit.types import Func
+from lath.wit.types import Field, Func
 from lath_host.engine import capi
 from lath_host.engine.compose.bridge import func_in_bulk
 from lath_host.engine.reflect import WORLD_LEVEL
-from lath_host.engine.values import Lift, LowerParams, handles_in, lift_of, lower_params_of
+from lath_host.engine.values import ExportedHandle, Lift, LowerParams, handles_in, lift_of, lower_params_of
 
 if TYPE_CHECKING:
     from lath_host.engine.engine import CompiledComponent
+
+_DROP: Final = "[resource-drop]"
+"""As the canonical ABI names it. No function of WIT is called so, so that no call can ask for it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,6 +34,7 @@ class ExportPlan:
         lift_result: Reads the result; None where there is none.
         params_count: How many parameters it has.
         lowers_handles: Whether parameters contain handles, which only a live store can make.
+        gives_handles: Whether the result may contain handles of the component's own resources.
     """
 
     func: Func
@@ -39,6 +43,7 @@ class ExportPlan:
     lift_result: Lift | None
     params_count: int
     lowers_handles: bool
+    gives_handles: bool
 
 
 class Exports:
@@ -94,15 +99,35 @@ class Exports:
             func = self.find(interface, function)
             twin = self._compiled.twin("export", interface, function)
             carried = func_in_bulk(func) if twin else func
-            plan = self.plans[interface, function] = ExportPlan(
-                func=func,
-                index=_export_index(component, *((WORLD_LEVEL, twin) if twin else (interface, function))),
-                lower_params=lower_params_of(carried.params),
-                lift_result=lift_of(carried.result) if carried.result else None,
-                params_count=len(func.params),
-                lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
+            plan = self.plans[interface, function] = _plan(
+                component, func, carried, (WORLD_LEVEL, twin) if twin else (interface, function)
             )
         return plan
+
+    def prepare_drop(self, component: Any, interface: str, resource: str) -> ExportPlan | None:
+        """Compiles what drops a handle of an exported resource, and keeps it; None where nothing does."""
+        key = interface, f"{_DROP}{resource}"
+        plan = self.plans.get(key)
+        if plan is None:
+            name = self._compiled.drop(interface, resource)
+            if name is None:
+                return None
+            func = Func((Field("handle", ExportedHandle("own", resource, interface)),), None)
+            plan = self.plans[key] = _plan(component, func, func, (WORLD_LEVEL, name))
+        return plan
+
+
+def _plan(component: Any, func: Func, carried: Func, export: tuple[str, str]) -> ExportPlan:
+    """Compiles a function; `carried` is its type as it crosses, `export` where it is (interface, name)."""
+    return ExportPlan(
+        func=func,
+        index=_export_index(component, *export),
+        lower_params=lower_params_of(carried.params),
+        lift_result=lift_of(carried.result) if carried.result else None,
+        params_count=len(func.params),
+        lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
+        gives_handles=any(isinstance(handle, ExportedHandle) for handle in handles_in(func.result)),
+    )
 
 
 def _export_index(component: Any, interface: str, function: str) -> int:

@@ -17,17 +17,16 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, LathError, LimitExceeded, Trap
-from lath.wit.types import Handle
 from lath_host.engine import capi
 from lath_host.engine.explain import explain, first_line
 from lath_host.engine.exports import ExportPlan
+from lath_host.engine.handles import GuestHandles, Home
 from lath_host.engine.linkage import CallContext, ImportHandler, Linkage, PendingImport
 from lath_host.engine.threads import Share, Slice
 from lath_host.engine.usage import Usage
@@ -37,6 +36,7 @@ from lath_host.engine.wasi.output import Lines
 
 if TYPE_CHECKING:
     from lath_host.engine.engine import Engine
+    from lath_host.engine.pins import Pin
 
 INLINE_TICKS: Final = 2
 """The slice on the loop: one to two ticks. Two, so that a guest cut off has seen the epoch advance for
@@ -47,8 +47,6 @@ little: where processes compete for the cores, the loop itself is put aside for 
 quick call that then goes through a thread costs five times as much."""
 THREAD_TICKS: Final = 5
 """The slice in a thread: handing over costs a twentieth of a tick, and cancelling waits for it."""
-HANDLES_MAX: Final = 100_000
-"""Handles that one guest may hold: one that never drops any must not fill the host's memory."""
 _START_FUEL: Final = (1 << 63) - 1
 """Instantiating is not metered: a call is."""
 _UNLIMITED: Final = -1
@@ -68,6 +66,7 @@ class GuestSettings:
         memory_bytes_max: Limit of each linear memory.
         fuel_max: Fuel for one call; None: not metered.
         usage: Counts instances.
+        home: Where their own resources live.
         share: In the threads that busy guests go on in.
         busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
             thread. Otherwise every new call of them would hold the loop for a slice.
@@ -82,6 +81,7 @@ class GuestSettings:
     memory_bytes_max: int
     fuel_max: int | None
     usage: Usage
+    home: Home
     share: Share
     busy_exports: set[int] = field(default_factory=set)
 
@@ -92,7 +92,7 @@ class Guest:
     Attributes:
         pending: The import that it waits for.
         failure: Why it cannot go on.
-        handles: Data by the number of a handle.
+        handles: Those that it holds of others' resources, and those that others hold of its own.
         busy: Whether it computes for longer than a slice, and so is polled in a thread.
         cpu_ns: How long it computed for its call, in nanoseconds; the first poll of a call is its caller's to
             time.
@@ -100,21 +100,21 @@ class Guest:
         served: Calls that it has finished, where instances are reused.
         budget_bytes: Its part in the host's budget of warm instances, given back when it goes.
         rested_at: When it last went idle, in the loop's time; where idle instances are dropped.
+        pin: What keeps it while others hold handles of its resources.
     """
 
     def __init__(self, settings: GuestSettings) -> None:
         self.pending: PendingImport | None = None
         self.failure: BaseException | None = None
-        self.handles: dict[int, bytes] = {}
         self.busy = False
         self.cpu_ns = 0
         self.host_calls: dict[str, int] = {}
         self.served = 0
         self.budget_bytes = 0
         self.rested_at = 0.0
+        self.pin: Pin | None = None
         self._settings = settings
         self._epochs = settings.engine.epochs
-        self._reps = itertools.count(1)
         self._functions: dict[int, Any] = {}
         self._future: int | None = None
         self._export_index = 0
@@ -134,6 +134,7 @@ class Guest:
         self._result_at = ctypes.addressof(self._result)
         self._store: int = capi.store_new(settings.wasm_engine, None, None)
         self.context: int = capi.store_context(self._store)
+        self.handles = GuestHandles(self.context, settings.linkage, settings.home)
         settings.linkage.guests[self.context] = self
         self._prepare_store()
 
@@ -199,6 +200,7 @@ class Guest:
         if self._arena is not None:
             self._arena.forget()
             self._arena = None
+        self.handles.forget()
         capi.store_delete(self._store)
         self._settings.linkage.gone(self.context)
         self.pending = None
@@ -226,7 +228,7 @@ class Guest:
         self._export_index = export.index
         self.busy = self._suspected = export.index in self._settings.busy_exports
         if export.lowers_handles:
-            arena.table = self
+            arena.table = self.handles
             data = export.lower_params(params, arena)
         arena.append(data)
         if self._settings.fuel_max is not None:
@@ -247,7 +249,7 @@ class Guest:
         self._end_call()
         if export.lift_result is None:
             return None
-        result = export.lift_result(ctypes.string_at(self._result_at, capi.VAL_BYTES), 0, self)
+        result = export.lift_result(ctypes.string_at(self._result_at, capi.VAL_BYTES), 0, self.handles)
         capi.val_delete(self._result_at)
         self._result[0] = 0
         return result
@@ -374,40 +376,6 @@ class Guest:
             raise
         except Exception as error:
             raise Internal(f"import {_name_of(pending)}: {type(error).__name__}: {error}") from error
-
-    # -- handles (values.HandleTable)
-    # ----------------------------------------------------------------------------
-
-    def lower_handle(self, handle: Handle, data: bytes) -> int:
-        number = self._settings.linkage.resource_id(handle)
-        if number is None:
-            raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
-        if len(self.handles) >= HANDLES_MAX:
-            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
-        rep = next(self._reps) & 0xFFFFFFFF
-        host, slot = capi.resource_host_new(True, rep, number), capi.Slot()
-        try:
-            capi.check(capi.resource_host_to_any(self.context, host, ctypes.addressof(slot)))
-        finally:
-            capi.resource_host_delete(host)
-        self.handles[rep] = data
-        return slot.value or 0
-
-    def lift_handle(self, handle: Handle, resource_any: int) -> bytes:
-        rep = self._take(resource_any)
-        return self.handles.pop(rep) if handle.mode == "own" else self.handles[rep]
-
-    def _take(self, resource_any: int) -> int:
-        """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
-        slot = capi.Slot()
-        capi.check(capi.resource_any_to_host(self.context, resource_any, ctypes.addressof(slot)))
-        rep: int = capi.resource_host_rep(slot.value)
-        capi.resource_host_delete(slot.value)
-        return rep
-
-    def drop_handle(self, resource_any: int) -> None:
-        # an asynchronous store refuses `resource_any_drop`; taking the handle over ends it as well
-        self.handles.pop(self._take(resource_any), None)
 
     # -- rest ----------------------------------------------------------------------------------------------
 

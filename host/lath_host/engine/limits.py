@@ -23,6 +23,8 @@ class Limits:
         idle_seconds: How long an instance may wait for its next call before it is dropped; None: for ever.
             Needs `reuse`.
         cpu_weight: Slices that its busy calls together get where another component's get one.
+        lease_seconds: How long an instance whose resources callers hold handles of is kept without a call or
+            a renewal.
     """
 
     max_instances: int = 100
@@ -35,9 +37,10 @@ class Limits:
     calls_max: int | None = None
     idle_seconds: int | None = None
     cpu_weight: int = 1
+    lease_seconds: int = 60
 
     def __post_init__(self) -> None:
-        for name in ("max_instances", "memory_bytes_max", "timeout_ms", "cpu_weight"):
+        for name in ("max_instances", "memory_bytes_max", "timeout_ms", "cpu_weight", "lease_seconds"):
             if getattr(self, name) < 1:
                 raise InvalidArgument(f"limit {name}: expected at least 1, got {getattr(self, name)}")
         for name in ("queue_max", "warm_instances"):
@@ -62,6 +65,7 @@ class PoolStats:
         idle: Instances that wait for a call.
         calls: Calls that got an instance, ever.
         failures: Those among them that ended in an error.
+        pinned: Instances that are kept for callers who hold handles of their resources.
     """
 
     running: int = 0
@@ -69,3 +73,4 @@ class PoolStats:
     idle: int = 0
     calls: int = 0
     failures: int = 0
+    pinned: int = 0

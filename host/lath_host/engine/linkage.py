@@ -128,7 +128,7 @@ class PendingImport:
             return
         data, arena = self.data, None
         if self.plan.lowers_handles:
-            arena = Arena(guest)
+            arena = Arena(guest.handles)
             data = self.plan.lower_result(self.value, arena)
         capi.val_clone(id(data) + BYTES_AT, self.results)
         if arena is not None:
@@ -316,7 +316,7 @@ class Linkage:
                 guest = guests[context]
                 counts = guest.host_calls
                 counts[owner] = counts.get(owner, 0) + 1
-                guest.pending = pending = PendingImport(plan, lift(args, guest), results)
+                guest.pending = pending = PendingImport(plan, lift(args, guest.handles), results)
                 if immediate is not None:
                     pending.answer(immediate(guest, pending.params))
                 memmove(continuation_out, pack(continuation, context, 0), size)
@@ -341,7 +341,7 @@ class Linkage:
     def _dropped(self, data: Any, context: int, rep: int) -> int:
         """A guest has dropped a handle that it owned."""
         with suppress(BaseException):
-            self.guests[context].handles.pop(rep, None)
+            self.guests[context].handles.dropped(rep)
         return 0
 
 

@@ -10,22 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Iterable
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import Any, Final
 
-from lath.errors import CallCancelled, DeadlineExceeded, Draining, InvalidArgument, LathError
+from lath.codec import ComponentHandle
+from lath.errors import Draining, InvalidArgument, LathError
 from lath.telemetry.metrics import instruments
 from lath.telemetry.spans import recorder
 from lath_host.engine import capi
 from lath_host.engine.admission import Admission, Entrance
+from lath_host.engine.bounds import Bounds
 from lath_host.engine.engine import CompiledComponent, Engine
 from lath_host.engine.explain import MemoryExceeded
 from lath_host.engine.exports import ExportPlan, Exports
 from lath_host.engine.guest import Guest, GuestSettings
+from lath_host.engine.handles import Given, Home, OnDrop
 from lath_host.engine.idle import IdleGuests
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import CallContext, ImportHandler, Linkage
+from lath_host.engine.pinned import PinnedCalls, PreparedCall
+from lath_host.engine.pins import Pins
 from lath_host.engine.threads import Share
 from lath_host.engine.usage import CallUsage, Usage, tell
 from lath_host.engine.values import Arena
@@ -46,6 +52,8 @@ class InstancePool:
         log: Gets each line that a guest prints: (stream, line), on the loop. None: nobody does.
         usage: Where what calls use is summed up; None makes one.
         admission: Whose permits its calls take, where other pools share them; None makes one.
+        instance_id: The instance of the component that handles of its resources are addressed to.
+        on_drop: Told, from any thread, of handles of other components' resources that guests have dropped.
 
     Raises:
         InvalidArgument: The component has an import that cannot be carried.
@@ -62,6 +70,8 @@ class InstancePool:
         log: Log | None = None,
         usage: Usage | None = None,
         admission: Admission | None = None,
+        instance_id: str = "local",
+        on_drop: OnDrop | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -81,11 +91,15 @@ class InstancePool:
         self._idle = self._kept.guests
         self._admission = admission or Admission(name, limits.max_instances, limits.queue_max)
         self._entrance = Entrance(self._admission)
-        self._timeouts: set[asyncio.Timeout] = set()
+        self._home = Home(name, instance_id, limits.lease_seconds, on_drop)
+        self._pins = Pins(
+            self._home, self._admission, drop=self._run_destructor, rest=self._rest, throw=self._throw
+        )
+        self._bounds = Bounds(name)
+        self._pinned = PinnedCalls(name, self._pins, self._bounds, self._account)
         self._calls = 0
         self._failures = 0
         self._refill: asyncio.Task[None] | None = None
-        self._stopping = False
         self._closed = False
 
     async def __aenter__(self) -> InstancePool:
@@ -97,7 +111,8 @@ class InstancePool:
     @property
     def stats(self) -> PoolStats:
         entrance = self._entrance
-        return PoolStats(entrance.held, entrance.queued, len(self._idle), self._calls, self._failures)
+        calls, failures = self._calls + self._pinned.calls, self._failures + self._pinned.failures
+        return PoolStats(entrance.held, entrance.queued, len(self._idle), calls, failures, len(self._pins))
 
     def has_room(self) -> bool:
         """Whether a call would run at once."""
@@ -120,7 +135,9 @@ class InstancePool:
         guest = Guest(await self._ready())
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_ms / 1000
         try:
-            await self._bounded(guest.instantiate(), deadline, self.limits.timeout_ms, " when it was started")
+            await self._bounds.within(
+                deadline, self.limits.timeout_ms, guest.instantiate(), " when it was started"
+            )
         except LathError as error:
             guest.discard()
             raise InvalidArgument(f"{self.name} does not start: {error.message}") from error
@@ -139,6 +156,7 @@ class InstancePool:
         *,
         context: CallContext,
         timeout_ms: int | None = None,
+        near: ComponentHandle | None = None,
     ) -> Any:
         """Calls an exported function.
 
@@ -148,12 +166,13 @@ class InstancePool:
             params: Wire values.
             context: Given to every import that is made meanwhile.
             timeout_ms: For the whole call, waiting for an instance included; None: the limit's.
+            near: A handle that the caller holds: one that is made now lives in the same instance, if it can.
 
         Returns:
             The result as a wire value, None where there is none.
 
         Raises:
-            NotFound: It exports no function of exactly that name.
+            NotFound: It exports no function of exactly that name, or a handle is not known here.
             InvalidArgument: The function cannot be called, or the parameters are not of its types; no
                 instance was touched.
             Overloaded: The queue is full.
@@ -167,10 +186,15 @@ class InstancePool:
         export = self._exports.plans.get((interface, function)) or await self._prepare(interface, function)
         arena = Arena()
         data = export.lower_params(params, arena)
+        limit_ms = timeout_ms or self.limits.timeout_ms
+        if arena.named or (near and export.gives_handles):
+            pin = self._pins.find(arena.named) if arena.named else near and self._pins.near(near)
+            if pin is not None:
+                call = PreparedCall(export, params, data, arena, context, limit_ms)
+                return await self._pinned.call(pin, call)
         admission, entrance = self._admission, self._entrance
         if entrance.draining:
             raise Draining(f"{self.name} is stopping")
-        limit_ms = timeout_ms or self.limits.timeout_ms
         deadline: float | None = None
         if self._idle and admission.running < admission.max_instances and not admission.waiting:
             entrance.take()
@@ -187,7 +211,7 @@ class InstancePool:
                 guest.cpu_ns = perf_counter_ns() - started
                 if deadline is None:
                     deadline = asyncio.get_running_loop().time() + limit_ms / 1000
-                await self._bounded(guest.drive(context), deadline, limit_ms, "")
+                await self._bounds.within(deadline, limit_ms, guest.drive(context))
             result = guest.finish(export)
         except BaseException as error:
             self._failures += 1
@@ -199,17 +223,55 @@ class InstancePool:
         else:
             self.usage.quick_ns += perf_counter_ns() - began
         guest.served += 1
-        if guest.served < self._calls_max and not entrance.draining:
-            if guest.budget_bytes and self._kept.seconds_max is None:
-                self._idle.append(guest)  # what `keep` would do, without the call
-                entrance.give_back()
-                return result
-            if self._kept.keep(guest):
-                entrance.give_back()
-                return result
-        # the caller gets its result first: throwing a store away may take as long as the call did
-        asyncio.get_running_loop().call_soon(guest.discard, self._give_back)
+        if guest.handles.given:
+            self._pins.settle(guest)
+        elif (
+            guest.served < self._calls_max
+            and not entrance.draining
+            and guest.budget_bytes
+            and self._kept.seconds_max is None
+        ):
+            self._idle.append(guest)  # what `_rest` would do, without the call
+            entrance.give_back()
+        else:
+            self._rest(guest)
         return result
+
+    # -- handles of its resources ----------------------------------------------------------------------------
+
+    def renew(self, tokens: Iterable[bytes]) -> None:
+        """Somebody still holds the handles of these tokens."""
+        self._pins.renew(tokens)
+
+    def release(self, tokens: Iterable[bytes], context: CallContext) -> None:
+        """Nobody holds the handles of these tokens any more: their destructors run, soon, in `context`."""
+        self._pins.release(tokens, context)
+
+    async def retire(self) -> None:
+        """Takes no more calls but those by handles, and returns once there are none any more."""
+        self._entrance.shut()
+        await self._pins.emptied()
+
+    async def _run_destructor(self, guest: Guest, given: Given, context: CallContext) -> bool:
+        component = (await self._ready()).component
+        plan = self._exports.prepare_drop(component, given.handle.interface, given.handle.resource)
+        if plan is None:
+            return False
+        arena, limit_ms, params = Arena(), self.limits.timeout_ms, [given.value]
+        call = PreparedCall(plan, params, plan.lower_params(params, arena), arena, context, limit_ms)
+        await self._pinned.run(guest, call, asyncio.get_running_loop().time() + limit_ms / 1000)
+        return True
+
+    def _rest(self, guest: Guest) -> None:
+        """Keeps an instance for its next call, or throws it away."""
+        if guest.served < self._calls_max and not self._entrance.draining and self._kept.keep(guest):
+            self._entrance.give_back()
+        else:
+            # the caller gets its result first: throwing a store away may take as long as the call did
+            asyncio.get_running_loop().call_soon(guest.discard, self._give_back)
+
+    def _throw(self, guest: Guest) -> None:
+        guest.discard(self._give_back)
 
     async def scale(self, limits: Limits) -> None:
         """Changes the limits. What bounds one instance holds for those made from here on.
@@ -227,24 +289,24 @@ class InstancePool:
         self._settings = None
         self._kept.clear()
         self._kept.seconds_max = limits.idle_seconds
+        self._home = replace(self._home, lease_seconds=limits.lease_seconds)
+        self._pins.lease_seconds = limits.lease_seconds
         self._admission.scale(limits.max_instances, limits.queue_max)
         self._warm_up()
 
     async def drain(self) -> None:
         """Takes no more calls, refuses those that wait, and returns once those that run have ended."""
         self._entrance.shut()
+        self._pins.shut()
         await self._entrance.quiet()
 
     async def close(self) -> None:
         """Ends everything. Calls that still run raise `CallCancelled`; `drain` first to let them end."""
         if self._closed:
             return
-        self._stopping = True
-        now = asyncio.get_running_loop().time()
-        for timeout in self._timeouts:
-            if not timeout.expired():
-                timeout.reschedule(now)
+        self._bounds.stop()
         await self.drain()
+        await self._pins.close()
         if self._refill is not None:
             self._refill.cancel()
             await asyncio.wait([self._refill])
@@ -265,13 +327,15 @@ class InstancePool:
             self._entrance.take()
         else:
             admission.check_queue()
-            await self._bounded(self._entrance.wait_turn(), deadline, limit_ms, ", all of it in the queue")
+            await self._bounds.within(
+                deadline, limit_ms, self._entrance.wait_turn(), ", all of it in the queue"
+            )
         if self._idle:
             return self._take_idle()
         guest: Guest | None = None
         try:
             guest = Guest(await self._ready())
-            await self._bounded(guest.instantiate(), deadline, limit_ms, " while its instance started")
+            await self._bounds.within(deadline, limit_ms, guest.instantiate(), " while its instance started")
         except BaseException:
             self._failures += 1
             if guest is not None:
@@ -340,24 +404,6 @@ class InstancePool:
     def _filled(self, task: asyncio.Task[None]) -> None:
         self._refill = None
 
-    async def _bounded(
-        self, work: Coroutine[Any, Any, None], deadline: float, limit_ms: int, where: str
-    ) -> None:
-        """Awaits `work` until `deadline` (on the loop's clock), or until the pool is closed."""
-        timeout = asyncio.timeout_at(deadline if not self._stopping else 0)
-        try:
-            async with timeout:
-                self._timeouts.add(timeout)
-                await work
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            if self._stopping:
-                raise CallCancelled(f"{self.name} was stopped") from None
-            raise DeadlineExceeded(f"{self.name} did not answer within {limit_ms} ms{where}") from None
-        finally:
-            self._timeouts.discard(timeout)
-
     # -- exports ---------------------------------------------------------------------------------------------
 
     async def _ready(self) -> GuestSettings:
@@ -368,7 +414,7 @@ class InstancePool:
             self._settings = GuestSettings(
                 self._engine, self._wasm_engine, component, capi.pointer_value(component.ptr()),
                 self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max, self.usage,
-                self._share,
+                self._home, self._share,
             )  # fmt: skip
         return self._settings
 

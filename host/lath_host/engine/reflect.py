@@ -1,7 +1,7 @@
 """Reads what a compiled component imports and exports into `lath.wit.types` descriptors, once per component.
 
 What cannot be carried is noted with its reason instead of being given a descriptor: an import of that kind
-keeps the component from starting, an export (of the component's own resources, say) only from being called.
+keeps the component from starting, an export only from being called.
 The values of WASI 0.3 (streams, futures, error-contexts) keep it from starting either way: wasmtime ends the
 whole process when one of them reaches the C API.
 """
@@ -39,6 +39,7 @@ from lath.wit.types import (
     World,
 )  # fmt: skip
 from lath_host.engine.compose.names import RESERVED
+from lath_host.engine.values.exported import ExportedHandle
 
 WORLD_LEVEL: Final = ""
 """The name under which functions of the world itself (of no interface) are kept."""
@@ -99,8 +100,8 @@ def reflect(component: stock.Component, engine: WasmEngine) -> Reflected:
 class _Reader:
     def __init__(self, engine: WasmEngine) -> None:
         self._engine = engine
-        self._resources: list[tuple[stock.ResourceType, str, str]] = []
-        """(type, the interface that defines it, its name), in the order of import."""
+        self._resources: list[tuple[stock.ResourceType, type[Handle], str, str]] = []
+        """(type, what its handles are, the interface that defines it, its name): imports before exports."""
         self._aliases: dict[tuple[str, str], tuple[str, str]] = {}
         self._twins: set[str] = set()
         self._uncrossable: dict[tuple[str, str], str] = {}
@@ -132,6 +133,8 @@ class _Reader:
             elif isinstance(item, stock.ResourceType):
                 if is_import:
                     refused[WORLD_LEVEL, name] = "it is a resource of the world itself, not of an interface"
+                else:
+                    self._define_export(item, WORLD_LEVEL, name)
             elif isinstance(item, (stock.ComponentType, stock.ModuleType)):
                 refused[WORLD_LEVEL, name] = "it is a component or core module, not an interface"
         if functions:
@@ -150,8 +153,9 @@ class _Reader:
         resources: list[str] = []
         externs = instance.exports(self._engine)
         items = {item_name: _item(extern) for item_name, extern in externs.items()}
+        define = self._define_import if is_import else self._define_export
         for item_name, item in items.items():
-            if isinstance(item, stock.ResourceType) and is_import and self._define(item, name, item_name):
+            if isinstance(item, stock.ResourceType) and define(item, name, item_name):
                 resources.append(item_name)
         for item_name, item in items.items():
             if isinstance(item, stock.FuncType):
@@ -159,13 +163,20 @@ class _Reader:
         label = name if implements else None
         return Interface(implements or name, functions, tuple(resources), label)
 
-    def _define(self, resource: stock.ResourceType, interface: str, name: str) -> bool:
+    def _define_import(self, resource: stock.ResourceType, interface: str, name: str) -> bool:
         """Notes an imported resource; False when an earlier import defines it and this one only uses it."""
-        for known, known_interface, known_name in self._resources:
+        for known, _, known_interface, known_name in self._resources:
             if known == resource:
                 self._aliases[interface, name] = (known_interface, known_name)
                 return False
-        self._resources.append((resource, interface, name))
+        self._resources.append((resource, Handle, interface, name))
+        return True
+
+    def _define_export(self, resource: stock.ResourceType, interface: str, name: str) -> bool:
+        """Notes a resource of the component's own; False when an import or an earlier export defines it."""
+        if any(known == resource for known, *_ in self._resources):
+            return False
+        self._resources.append((resource, ExportedHandle, interface, name))
         return True
 
     def _add(
@@ -273,10 +284,10 @@ class _Reader:
     def _handle(self, mode: Any, pointer: Any) -> Handle:
         clone = ffi.wasmtime_component_resource_type_clone(pointer)
         resource = stock.ResourceType._from_ptr(clone)
-        for known, interface, name in self._resources:
+        for known, handle, interface, name in self._resources:
             if known == resource:
-                return Handle(mode, name, interface)
-        raise Unsupported("its signature has a handle of a resource of the component's own, not built yet")
+                return handle(mode, name, interface)
+        raise Unsupported("its signature has a handle of a resource that the component keeps to itself")
 
 
 def _item(extern: Any) -> Any:

@@ -4,6 +4,7 @@
 - `FuncCodec`: everything about the values of one function
 - `wire_packer`, `params_packer`, `result_packer`: wire values to bytes where the types are known
 - `size_check`: whether wire values are small enough to be sent, without packing them
+- `ComponentHandle`: what stands for a component's resource, and functions that find such handles in values
 - `params_from_json`, `params_to_json`, `result_to_json`: wire values as JSON (`lath.codec.jsonform`)
 - `Record`, `Variant`, `Some`, `Ok`, `Err`, `Resource`: the friendly values that Python itself has no form for
 """
@@ -11,6 +12,11 @@
 from __future__ import annotations
 
 from lath.codec.function import FuncCodec
+from lath.codec.handles import (
+    ComponentHandle,
+    component_handles_in_params,
+    component_handles_in_result,
+)
 from lath.codec.jsonform import (
     params_from_json,
     params_to_json,
@@ -48,6 +54,7 @@ __all__ = [
     "PAYLOAD_BYTES_MAX",
     "PROVIDER_RESOURCE",
     "RESOURCE_BYTES_MAX",
+    "ComponentHandle",
     "Err",
     "FuncCodec",
     "Ok",
@@ -57,6 +64,8 @@ __all__ = [
     "Variant",
     "Wire",
     "as_dict",
+    "component_handles_in_params",
+    "component_handles_in_result",
     "pack",
     "params_from_json",
     "params_packer",

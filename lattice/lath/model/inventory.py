@@ -23,7 +23,7 @@ class ComponentLimits(Ctl):
 
     Attributes:
         memory_bytes_max: Linear memory of one instance.
-        timeout_ms: Longest run of one call.
+        timeout_ms: Longest run of one call, the queue included, where its caller would wait longer.
         fuel_max: Fuel of one call.
         queue_max: Calls that may wait for an instance.
         warm_instances: Fresh instances kept ready.

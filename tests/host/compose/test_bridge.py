@@ -214,7 +214,7 @@ async def test_handles_of_a_provider_pass_beside_bytes(either: Engine) -> None:
                 1, b"\xff"
             )
             assert await pool.call(VAULT_NAME, "copy", [second, EVERY_BYTE], context=CONTEXT) == 256
-        assert sum(len(guest.handles) for guest in pool._linkage.guests.values()) == 0
+        assert sum(len(guest.handles.held) for guest in pool._linkage.guests.values()) == 0
     assert seen[:2] == [("[method]bucket.get", [first, "some"]), ("[method]bucket.get", [first, "none"])]
     assert seen[2:4] == [("seal", [first, b"\xff"]), ("copy", [[second], EVERY_BYTE])]
 

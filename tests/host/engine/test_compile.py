@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from engine_guests import MISCHIEF, no_imports
 
+from lath.codec import ComponentHandle
 from lath.errors import InvalidArgument
+from lath.testing import eventually
 from lath.wit.types import Func, Primitive
 from lath_host.engine import Engine
 from lath_host.engine.limits import Limits
@@ -67,15 +69,13 @@ async def test_a_label_chooses_the_link_and_names_what_it_implements(engine: Eng
     assert import_.interface.name == "lath:test/cache@0.3.0"
 
 
-async def test_the_components_own_resources_are_refused_when_called_and_the_rest_runs(engine: Engine) -> None:
+async def test_a_resource_of_the_world_itself_goes_with_its_instance(engine: Engine) -> None:
     compiled = await engine.compile(OWN_RESOURCE)
-    assert "resource of the component's own" in (compiled.unsupported("", "make") or "")
-    assert compiled.unsupported("") is not None
-    assert compiled.unsupported("", "seven") is None
     async with InstancePool(engine, compiled, Limits(), no_imports, name="things") as pool:
+        thing = ComponentHandle.parse((await pool.call("", "make", [], context=CONTEXT)).data)
         assert await pool.call("", "seven", [], context=CONTEXT) == 7
-        with pytest.raises(InvalidArgument, match="make: its signature has a handle"):
-            await pool.call("", "make", [], context=CONTEXT)
+        pool.release([thing.token], CONTEXT)
+        await eventually(lambda: pool.stats.pinned == 0)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ async def pool(engine: Engine, store: Store) -> Any:
 
 
 def handles_held(pool: InstancePool) -> int:
-    return sum(len(guest.handles) for guest in pool._linkage.guests.values())
+    return sum(len(guest.handles.held) for guest in pool._linkage.guests.values())
 
 
 async def test_a_guest_opens_a_resource_calls_its_method_and_drops_it(

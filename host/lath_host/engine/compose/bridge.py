@@ -8,24 +8,28 @@ byte each.
 
 An exported twin is lifted in the outer component itself. The imported ones are lifted in a component nested
 in it, with a memory of its own, because they are entered while an export is under way.
+
+Beside twins there is a function for each resource that the component exports, which drops a handle of it: a
+host whose store is asynchronous has no other way to have the component's destructor run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lath.wit.types import Func, Handle, Interface, ListOf, Type, World
+from lath.wit.types import Field, Func, Handle, Interface, ListOf, Record, Type, Variant, World
 from lath_host.engine.compose.binary import Malformed, Sort
 from lath_host.engine.compose.builder import ComponentBuilder
 from lath_host.engine.compose.carry import Crossing, can_drop_borrows, carry
-from lath_host.engine.compose.names import RESERVED, TYPE_PREFIX, bridged_name
+from lath_host.engine.compose.names import RESERVED, TYPE_PREFIX, bridged_name, drop_name
 from lath_host.engine.compose.nested import Carrier, Shim, carried_label, func_label, imported_resource
 from lath_host.engine.compose.prefix import Prefix, read_prefix
 from lath_host.engine.compose.types import Types
 from lath_host.engine.reflect import WORLD_LEVEL
 from lath_host.engine.values.bulk import in_bulk_if, params_in_bulk
-from lath_host.engine.values.walk import parts_of
+from lath_host.engine.values.exported import ExportedHandle
+from lath_host.engine.values.walk import handles_in, parts_of
 from lath_host.engine.wasi import native_interface
 
 Key = tuple[str, str]
@@ -34,20 +38,36 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Crossings:
-    """The functions that a bridge carries."""
+    """What a bridge carries: functions, and the drops of (interface, resource)."""
 
     exports: Mapping[Key, Func]
     imports: Mapping[Key, Func]
+    drops: Sequence[Key] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.exports or self.imports)
+        return bool(self.exports or self.imports or self.drops)
 
 
 def crossings_of(world: World) -> Crossings:
-    """Which functions of `world` a bridge carries: those with `list<u8>`, native imports aside."""
+    """What a bridge carries of `world`: functions with `list<u8>`, native imports aside, and all drops."""
     return Crossings(
         dict(_crossing(world.exports, lambda interface: True)),
         dict(_crossing(world.imports, lambda interface: not native_interface(interface.name))),
+        drops_of(world).drops,
+    )
+
+
+def drops_of(world: World) -> Crossings:
+    """The drops alone. Resources of the world itself have none: no other component can name them."""
+    return Crossings(
+        {},
+        {},
+        [
+            (name, resource)
+            for name, interface in world.exports.items()
+            if name != WORLD_LEVEL
+            for resource in interface.resources
+        ],
     )
 
 
@@ -84,12 +104,19 @@ def _crossing(
         if carried(interface):
             for function, func in interface.functions.items():
                 types = [*(param.type for param in func.params), func.result]
-                if any(map(_has_bytes, types)) and can_drop_borrows(func):
+                if any(map(_has_bytes, types)) and can_drop_borrows(func) and not any(map(_names_own, types)):
                     yield (name, function), func
 
 
 def _has_bytes(type_: Type | None) -> bool:
     return (isinstance(type_, ListOf) and type_.is_bytes) or any(map(_has_bytes, parts_of(type_)))
+
+
+def _names_own(type_: Type | None) -> bool:
+    """Whether a type that has to be imported for its name mentions an exported resource, which none can."""
+    if isinstance(type_, (Record, Variant)):
+        return any(isinstance(handle, ExportedHandle) for handle in handles_in(type_))
+    return any(map(_names_own, parts_of(type_)))
 
 
 class _Bridge:
@@ -98,6 +125,8 @@ class _Bridge:
         self._world = world
         self._items = items
         self._resources: dict[Key, int] = {}
+        self._own_resources: dict[Key, int] = {}
+        self._exported: dict[str, int] = {}
         self._outer = ComponentBuilder(prefix)
         self._types = Types(self._outer, self._resource, TYPE_PREFIX)
 
@@ -107,9 +136,10 @@ class _Bridge:
             given |= self._carry_imports(crossings.imports)
         outer = self._outer
         inner = outer.instantiate(outer.component(source), given)
-        twins = self._carry_exports(crossings.exports, inner)
         self._export_again(inner)
-        for label, func in twins.items():
+        added = self._carry_exports(crossings.exports, inner)
+        added |= {drop_name(*key): self._drop(*key) for key in crossings.drops}
+        for label, func in added.items():
             outer.export(label, Sort.FUNC, func)
         return outer.build()
 
@@ -126,7 +156,7 @@ class _Bridge:
             if export.sort is Sort.FUNC and functions and export.name in functions.functions:
                 # in types that are named here, as those of the inner component are not
                 type_ = self._types.func(functions.functions[export.name])
-            self._outer.export(export.name, export.sort, index, type_)
+            self._exported[export.name] = self._outer.export(export.name, export.sort, index, type_)
 
     # -- exports ---------------------------------------------------------------------------------------------
 
@@ -177,6 +207,23 @@ class _Bridge:
         """The types that a nested component imports."""
         return {label: (Sort.TYPE, self._types.index(type_)) for label, type_ in types.items()}
 
+    def _drop(self, interface: str, resource: str) -> int:
+        """Lifts what drops a handle of a resource that the component exports."""
+        handle = ExportedHandle("own", resource, interface)
+        drop = self._outer.drop_of(self._resource(handle))
+        return self._outer.lift_scalar(drop, self._types.func(Func((Field("handle", handle),), None)))
+
     def _resource(self, handle: Handle) -> int:
-        """The type index of an imported resource."""
+        """The type index of an imported resource, or of one that the component exports."""
+        if isinstance(handle, ExportedHandle):
+            return self._own_resource(handle)
         return imported_resource(self._outer, self._prefix, self._resources, handle)
+
+    def _own_resource(self, handle: ExportedHandle) -> int:
+        key = handle.interface, handle.resource
+        if key not in self._own_resources:
+            if handle.interface not in self._exported:
+                raise Malformed(f"the resource {handle.resource} is exported by no interface")
+            instance = self._exported[handle.interface]
+            self._own_resources[key] = self._outer.alias(Sort.TYPE, instance, handle.resource)
+        return self._own_resources[key]

@@ -137,6 +137,10 @@ class ComponentBuilder:
         item = b"\0\0" + leb(core_func) + vector(options) + leb(type_)
         return self._add(Section.CANON, item, Sort.FUNC)
 
+    def lift_scalar(self, core_func: int, type_: int) -> int:
+        """Lifts a function whose values need no memory."""
+        return self._add(Section.CANON, b"\0\0" + leb(core_func) + vector([]) + leb(type_), Sort.FUNC)
+
     def drop_of(self, resource: int) -> int:
         """The core function that drops a handle."""
         return self._add_core(Section.CANON, b"\x03" + leb(resource), CoreSort.FUNC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final, Literal
 
-BRIDGE_VERSION: Final = 2
+BRIDGE_VERSION: Final = 3
 """Goes up when bridges come out differently, so that compiled ones are told apart."""
 RESERVED: Final = "lath-bytes-"
 """What every name that a bridge adds begins with; a component with such a name of its own is not bridged."""
@@ -15,5 +15,13 @@ _DIGEST_CHARS: Final = 24
 
 def bridged_name(direction: Literal["export", "import"], interface: str, function: str) -> str:
     """Under which name the world has the bridged twin of a function. It depends on nothing else."""
-    digest = hashlib.sha256(f"{interface}\0{function}".encode()).hexdigest()
-    return f"{RESERVED}{direction}-h{digest[:_DIGEST_CHARS]}"
+    return f"{RESERVED}{direction}-h{_digest(interface, function)}"
+
+
+def drop_name(interface: str, resource: str) -> str:
+    """Under which name the world has the function that drops a handle of an exported resource."""
+    return f"{RESERVED}drop-h{_digest(interface, resource)}"
+
+
+def _digest(interface: str, item: str) -> str:
+    return hashlib.sha256(f"{interface}\0{item}".encode()).hexdigest()[:_DIGEST_CHARS]

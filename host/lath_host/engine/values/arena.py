@@ -13,8 +13,12 @@ import ctypes
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from msgpack import ExtType
+
+from lath.codec import ComponentHandle
 from lath.wit.types import Handle
 from lath_host.engine import capi
+from lath_host.engine.values.exported import ExportedHandle
 
 BYTES_AT: Final = bytes.__basicsize__ - 1
 """Where the content of a `bytes` object begins, after its header (CPython)."""
@@ -26,11 +30,15 @@ if ctypes.string_at(id(b"probe") + BYTES_AT, 5) != b"probe":  # pragma: no cover
 class HandleTable(Protocol):
     """What knows the resources of one store."""
 
-    def lower_handle(self, handle: Handle, data: bytes) -> int:
-        """Makes a handle that carries `data`; returns its `resource_any`, which the caller owns."""
+    def lower_handle(self, handle: Handle, value: ExtType) -> int:
+        """Makes a handle that stands for `value`, whose `resource_any` the caller owns.
 
-    def lift_handle(self, handle: Handle, resource_any: int) -> bytes:
-        """Takes the data out of the handle at `resource_any`."""
+        Of one of the component's own resources it is the `resource_any` that the table has; the caller owns
+        that if the handle is given away.
+        """
+
+    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
+        """What the handle at `resource_any` stands for."""
 
     def drop_handle(self, resource_any: int) -> None:
         """Ends a handle that the guest was only lent."""
@@ -43,14 +51,16 @@ class Arena(list[Any]):
         table: Where handles are made; None while a value is only checked, before there is an instance.
         owned: Addresses of the `resource_any` boxes made so far, to be deleted.
         lent: Those among them that were given as borrows, to be dropped once the call is over.
+        named: While a value is only checked: the handles of the component's own resources in it.
     """
 
-    __slots__ = ("lent", "owned", "table")
+    __slots__ = ("lent", "named", "owned", "table")
 
     def __init__(self, table: HandleTable | None = None) -> None:
         self.table = table
         self.owned: list[int] = []
         self.lent: list[int] = []
+        self.named: list[tuple[ExportedHandle, ComponentHandle]] = []
 
     def end(self) -> None:
         """Deletes the handles' boxes, after dropping what was lent. The rest goes with the arena."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgpack import ExtType
 
+from lath.codec import COMPONENT_RESOURCE, PROVIDER_RESOURCE, ComponentHandle
 from lath.errors import InvalidArgument
 from lath.names import shown
 from lath.wit.types import (
@@ -29,13 +30,12 @@ from lath.wit.types import (
 from lath_host.engine.values import layout
 from lath_host.engine.values.arena import BYTES_AT, Arena, Lower
 from lath_host.engine.values.bulk import BulkBytes, lower_bulk
+from lath_host.engine.values.exported import ExportedHandle
 from lath_host.engine.values.lower_lists import lower_bytes, lower_list_of
 from lath_host.engine.values.mismatch import Mismatch
 
 LowerParams = Callable[[Sequence[Any], Arena], bytes]
 
-HANDLE_CODE: Final = 1
-"""The msgpack extension of a handle to a provider's resource."""
 _UNSET: Final = layout.SCALARS["bool"].pack(0, False)
 _SURROGATES: Final = range(0xD800, 0xE000)
 """Not characters; wasmtime would abort the process on one."""
@@ -122,6 +122,8 @@ def lower_of(type_: Type) -> Lower:
             return _option(type_)
         case ResultOf():
             return _result(type_)
+        case ExportedHandle():
+            return _exported_handle(type_)
         case Handle():
             return _handle(type_)
 
@@ -387,18 +389,48 @@ def _result(type_: ResultOf) -> Lower:
 
 
 def _handle(type_: Handle) -> Lower:
-    expected = f"handle of resource {type_.resource} (msgpack extension {HANDLE_CODE})"
+    expected = f"handle of resource {type_.resource} (msgpack extension 1 or 2)"
     lent = type_.mode == "borrow"
 
     def handle(value: Any, arena: Arena) -> bytes:
-        if not isinstance(value, ExtType) or value.code != HANDLE_CODE:
+        if not isinstance(value, ExtType) or (value.code != PROVIDER_RESOURCE and _parsed(value) is None):
             raise Mismatch(expected, value)
         if arena.table is None:
             return _UNSET
-        resource = arena.table.lower_handle(type_, value.data)
+        resource = arena.table.lower_handle(type_, value)
         arena.owned.append(resource)
         if lent:
             arena.lent.append(resource)
         return layout.POINTER.pack(layout.RESOURCE, resource)
 
     return handle
+
+
+def _exported_handle(type_: ExportedHandle) -> Lower:
+    """A handle of one of the component's own resources, which an instance of it has given out."""
+    expected = f"handle of resource {type_.resource} (msgpack extension {COMPONENT_RESOURCE})"
+    given_away = type_.mode == "own"
+
+    def handle(value: Any, arena: Arena) -> bytes:
+        parsed = _parsed(value) if isinstance(value, ExtType) else None
+        if parsed is None:
+            raise Mismatch(expected, value)
+        if arena.table is None:
+            arena.named.append((type_, parsed))
+            return _UNSET
+        resource = arena.table.lower_handle(type_, value)
+        if given_away:
+            arena.owned.append(resource)  # the table has no more part in it
+        return layout.POINTER.pack(layout.RESOURCE, resource)
+
+    return handle
+
+
+def _parsed(value: ExtType) -> ComponentHandle | None:
+    """The handle of a component's resource; None where it is none, or malformed."""
+    if value.code != COMPONENT_RESOURCE:
+        return None
+    try:
+        return ComponentHandle.parse(value.data)
+    except InvalidArgument:
+        return None

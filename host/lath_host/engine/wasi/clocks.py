@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from msgpack import ExtType
 
+from lath.codec import PROVIDER_RESOURCE
 from lath.errors import InvalidArgument
-from lath_host.engine.values.lower import HANDLE_CODE
 from lath_host.engine.wasi import Immediate, Printer, Waiting
 
 _DUE: Final = struct.Struct("<Q")
@@ -21,7 +21,7 @@ _NS_PER_S: Final = 1_000_000_000
 _U64_MAX: Final = (1 << 64) - 1
 _SLEEP_SECONDS_MAX: Final = 86_400.0
 """Longer waits are cut into pieces: timers of the event loop overflow on absurd values."""
-READY: Final = ExtType(HANDLE_CODE, b"")
+READY: Final = ExtType(PROVIDER_RESOURCE, b"")
 """A pollable that is ready from the start."""
 
 
@@ -30,11 +30,11 @@ def _now(guest: Printer, params: list[Any]) -> int:
 
 
 def _at(guest: Printer, params: list[Any]) -> ExtType:
-    return ExtType(HANDLE_CODE, _DUE.pack(params[0]))
+    return ExtType(PROVIDER_RESOURCE, _DUE.pack(params[0]))
 
 
 def _after(guest: Printer, params: list[Any]) -> ExtType:
-    return ExtType(HANDLE_CODE, _DUE.pack(min(time.monotonic_ns() + params[0], _U64_MAX)))
+    return ExtType(PROVIDER_RESOURCE, _DUE.pack(min(time.monotonic_ns() + params[0], _U64_MAX)))
 
 
 def _due(pollable: ExtType) -> int:

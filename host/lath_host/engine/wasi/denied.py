@@ -9,18 +9,22 @@ from typing import Any, Final
 
 from msgpack import ExtType
 
+from lath.codec import PROVIDER_RESOURCE
 from lath.errors import PermissionDenied
 from lath.wit.types import Enum, Func, ResultOf
-from lath_host.engine.values.lower import HANDLE_CODE
 from lath_host.engine.wasi import Immediate, Printer
 
 _REFUSALS: Final = ("access-denied", "access", "not-permitted", "unsupported")
 """The error codes that say so, best first (sockets, files, either)."""
 
+_NETWORK: Final = ExtType(PROVIDER_RESOURCE, b"")
+
 IMMEDIATE: Final[dict[tuple[str, str], Immediate]] = {
     ("wasi:filesystem/preopens", "get-directories"): lambda guest, params: [],
     ("wasi:filesystem/types", "filesystem-error-code"): lambda guest, params: None,
-    ("wasi:sockets/instance-network", "instance-network"): lambda guest, params: ExtType(HANDLE_CODE, b""),
+    ("wasi:sockets/instance-network", "instance-network"): lambda guest, params: ExtType(
+        PROVIDER_RESOURCE, b""
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgpack import ExtType
 
-from lath_host.engine.values.lower import HANDLE_CODE
+from lath.codec import PROVIDER_RESOURCE
 from lath_host.engine.wasi import Immediate, Printer
 from lath_host.engine.wasi.clocks import READY
 
@@ -20,7 +20,7 @@ _CLOSED: Final = {"err": {"closed": None}}
 
 
 def _stream(name: bytes) -> Immediate:
-    handle = ExtType(HANDLE_CODE, name)
+    handle = ExtType(PROVIDER_RESOURCE, name)
     return lambda guest, params: handle
 
 

@@ -1,0 +1,174 @@
+"""The handles of one instance: those that it holds of others' resources, those that others hold of its own.
+
+What it holds is a host resource, whose number stands for the wire value that came in. What it gives out stays
+in its store, under a token that nobody can guess; the token is what travels.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgpack import ExtType
+
+from lath.codec import COMPONENT_RESOURCE, ComponentHandle
+from lath.codec.handles import TOKEN_BYTES
+from lath.errors import Internal, LimitExceeded, NotFound
+from lath.wit.types import Handle
+from lath_host.engine import capi
+from lath_host.engine.values import ExportedHandle
+
+if TYPE_CHECKING:
+    from lath_host.engine.linkage import Linkage
+
+HANDLES_MAX: Final = 100_000
+"""Handles that one guest may hold, or give out: one that never drops any must not fill the host's memory."""
+_REP_MASK: Final = 0xFFFFFFFF
+
+OnDrop = Callable[[ComponentHandle], None]
+"""Told, from any thread, that a guest has dropped the handle of another component's resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the resources of a component's own live, and who hears of dropped handles of others' resources.
+
+    Attributes:
+        component: The component's id.
+        instance: The instance id of the component on this host.
+        lease_seconds: How long a handle lives without a call or a renewal.
+        on_drop: Told of dropped handles of other components' resources. None: nobody is.
+    """
+
+    component: str
+    instance: str
+    lease_seconds: int
+    on_drop: OnDrop | None = None
+
+
+class Held(NamedTuple):
+    """A handle that the guest holds: what it stands for, and whether it was lent for one call only."""
+
+    value: ExtType
+    lent: bool
+
+
+class Given(NamedTuple):
+    """A resource of the guest's own that somebody holds a handle of.
+
+    Attributes:
+        resource_any: Address of wasmtime's box.
+        handle: Its type.
+        value: What was given out for it.
+    """
+
+    resource_any: int
+    handle: ExportedHandle
+    value: ExtType
+
+
+class GuestHandles:
+    """The handles of one instance (`values.HandleTable`).
+
+    Args:
+        context: Address of its store's context.
+        linkage: Knows the imported resources.
+        home: Where it lives.
+
+    Attributes:
+        held: By their number.
+        given: By token.
+    """
+
+    def __init__(self, context: int, linkage: Linkage, home: Home) -> None:
+        self.held: dict[int, Held] = {}
+        self.given: dict[bytes, Given] = {}
+        self._context = context
+        self._linkage = linkage
+        self._home = home
+        self._reps = itertools.count(1)
+
+    # -- values.HandleTable ----------------------------------------------------------------------------------
+
+    def lower_handle(self, handle: Handle, value: ExtType) -> int:
+        if isinstance(handle, ExportedHandle):
+            return self._lower_own(handle, ComponentHandle.parse(value.data).token)
+        number = self._linkage.resource_id(handle)
+        if number is None:
+            raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
+        if len(self.held) >= HANDLES_MAX:
+            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
+        rep = next(self._reps) & _REP_MASK
+        host, slot = capi.resource_host_new(True, rep, number), capi.Slot()
+        try:
+            capi.check(capi.resource_host_to_any(self._context, host, ctypes.addressof(slot)))
+        finally:
+            capi.resource_host_delete(host)
+        self.held[rep] = Held(value, handle.mode == "borrow")
+        return slot.value or 0
+
+    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
+        if isinstance(handle, ExportedHandle):
+            return self._lift_own(handle, resource_any)
+        rep = self._take(resource_any)
+        return (self.held.pop(rep) if handle.mode == "own" else self.held[rep]).value
+
+    def drop_handle(self, resource_any: int) -> None:
+        # an asynchronous store refuses `resource_any_drop`; taking the handle over ends it as well
+        self.held.pop(self._take(resource_any), None)
+
+    def _take(self, resource_any: int) -> int:
+        """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
+        slot = capi.Slot()
+        capi.check(capi.resource_any_to_host(self._context, resource_any, ctypes.addressof(slot)))
+        rep: int = capi.resource_host_rep(slot.value)
+        capi.resource_host_delete(slot.value)
+        return rep
+
+    def _lower_own(self, handle: ExportedHandle, token: bytes) -> int:
+        given = self.given.pop(token, None) if handle.mode == "own" else self.given.get(token)
+        if given is None:
+            raise NotFound(
+                f"the handle of {handle.resource} of {handle.interface} is not known here any more"
+            )
+        return given.resource_any
+
+    def _lift_own(self, handle: ExportedHandle, resource_any: int) -> ExtType:
+        if len(self.given) >= HANDLES_MAX:
+            raise LimitExceeded(f"the guest has given out {HANDLES_MAX} handles of its resources")
+        home = self._home
+        token = secrets.token_bytes(TOKEN_BYTES)
+        value = ComponentHandle(home.component, home.instance, token, home.lease_seconds).to_wire()
+        self.given[token] = Given(capi.resource_any_clone(resource_any), handle, value)
+        return value
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def dropped(self, rep: int) -> None:
+        """The guest has dropped a handle that it owned. Called inside a poll, in any thread."""
+        held = self.held.pop(rep, None)
+        if held is not None:
+            self._tell(held)
+
+    def forget(self) -> None:
+        """The store is about to be deleted."""
+        for given in self.given.values():
+            capi.resource_any_delete(given.resource_any)
+        self.given.clear()
+        held, self.held = self.held, {}
+        for each in held.values():
+            self._tell(each)
+
+    def of_components(self) -> Iterator[ComponentHandle]:
+        """Those of other components' resources that it holds."""
+        for held in list(self.held.values()):
+            if held.value.code == COMPONENT_RESOURCE and not held.lent:
+                yield ComponentHandle.parse(held.value.data)
+
+    def _tell(self, held: Held) -> None:
+        if held.value.code == COMPONENT_RESOURCE and not held.lent and self._home.on_drop is not None:
+            self._home.on_drop(ComponentHandle.parse(held.value.data))
