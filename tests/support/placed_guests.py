@@ -74,3 +74,79 @@ def swelling(interface: str, imported: str = "", size_bytes: int = 64 * 1024 * 1
   (instance $out (export "say" (func $say)))
   (export "{interface}" (instance $out)))
 """
+
+
+def at_interface(source: bytes, interface: str) -> bytes:
+    """A component of `engine_components` with what it exports, types included, behind an interface."""
+    inner = source.decode().strip().removeprefix("(component").removesuffix(")")
+    return f"""
+(component
+  (component $inner {inner})
+  (instance $out (instantiate $inner))
+  (export "{interface}" (instance $out)))
+""".encode()
+
+
+def reader_of_handles(exported: str = "test:placed/reader@1.0.0") -> str:
+    """Exports `read: func(of: own<bucket>, key: string) -> string`, of a bucket of `lath:test/store`."""
+    return f"""
+(component
+  (import "lath:test/store@1.0.0" (instance $store
+    (export "bucket" (type $bucket (sub resource)))
+    (export "[method]bucket.get"
+      (func (param "self" (borrow $bucket)) (param "key" string) (result string)))))
+  (alias export $store "bucket" (type $bucket))
+  {LIBC}
+  (core func $get (canon lower (func $store "[method]bucket.get") {_CANONICAL}))
+  (core func $drop (canon resource.drop $bucket))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (import "" "get" (func $get (param i32 i32 i32 i32)))
+    (import "" "drop" (func $drop (param i32)))
+    (func (export "read") (param $bucket i32) (param i32 i32) (result i32)
+      (call $get (local.get $bucket) (local.get 1) (local.get 2) (i32.const 0))
+      (call $drop (local.get $bucket))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc)) (with "" (instance
+    (export "get" (func $get)) (export "drop" (func $drop))))))
+  (func $read (param "of" (own $bucket)) (param "key" string) (result string)
+    (canon lift (core func $guest "read") {_CANONICAL} {_AFTER}))
+  (instance $out (export "bucket" (type $bucket)) (export "read" (func $read)))
+  (export "{exported}" (instance $out)))
+"""
+
+
+def opener_of_handles(imported: str = "test:placed/reader@1.0.0") -> str:
+    """Exports `say: func(text: string) -> string`: opens the bucket of that name, for the reader."""
+    return f"""
+(component
+  (import "lath:test/store@1.0.0" (instance $store
+    (export "bucket" (type $bucket (sub resource)))
+    (export "open" (func (param "name" string) (result (result (own $bucket) (error string)))))))
+  (alias export $store "bucket" (type $bucket))
+  (import "{imported}" (instance $reader
+    (alias outer 1 $bucket (type $outer))
+    (export "bucket" (type $bucket (eq $outer)))
+    (export "read" (func (param "of" (own $bucket)) (param "key" string) (result string)))))
+  {LIBC}
+  (core func $open (canon lower (func $store "open") {_CANONICAL}))
+  (core func $read (canon lower (func $reader "read") {_CANONICAL}))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (import "" "open" (func $open (param i32 i32 i32)))
+    (import "" "read" (func $read (param i32 i32 i32 i32)))
+    (func (export "say") (param i32 i32) (result i32)
+      (call $open (local.get 0) (local.get 1) (i32.const 16))
+      (if (i32.load8_u (i32.const 16)) (then (unreachable)))
+      (call $read (i32.load (i32.const 20)) (local.get 0) (local.get 1) (i32.const 0))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc)) (with "" (instance
+    (export "open" (func $open)) (export "read" (func $read))))))
+  (func $say {_SIGNATURE} (canon lift (core func $guest "say") {_CANONICAL} {_AFTER}))
+  (instance $out (export "say" (func $say)))
+  (export "{FRONT}" (instance $out)))
+"""

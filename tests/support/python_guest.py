@@ -88,6 +88,20 @@ class Store:
 """
 """Answers what the guest above imports, at a later version, and tells its own import `audit`."""
 
+CALLER_WIT: Final = (
+    WIT.replace("import store; export greet;", "import greet; export test:words/front@1.0.0;")
+    + "\npackage test:words@1.0.0 { interface front { say: func(text: string) -> string; } }"
+)
+CALLER_SOURCE: Final = """
+from wit_world.imports import greet
+
+class Front:
+    def say(self, text):
+        told = greet.run(greet.Req(text, 3))
+        return f"{greet.hello(text)}; {told.text} {list(told.items)}; {len(greet.echo(bytes(3)))} bytes back"
+"""
+"""Calls the first guest."""
+
 
 def cache_directory() -> Path:
     """Where built guests and their compiled form are kept between runs."""

@@ -1,0 +1,152 @@
+"""What a callee is and sees, wherever its caller runs: its links, config, state, output and the trace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import guests
+import pytest
+from placed_guests import ECHO, counter, opener_of_handles, reader_of_handles
+from python_guest import CALLER_SOURCE, CALLER_WIT, build_python_guest
+from words_provider import Words
+
+from lath import telemetry
+from lath.provider import Call, Provider, operation, resource
+from lath.provider.instance import ProviderInstance
+from lath.telemetry import TraceContext
+from lath.testing import eventually
+
+from .conftest import Placed
+
+MIDDLE = "test:words/middle@1.0.0"
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture
+def caller_trace() -> Iterator[None]:
+    """The test calls from within a trace."""
+    with telemetry.use(TraceContext(f"00-{TRACE_ID}-b7ad6b7169203331-01", "vendor=1")):
+        yield
+
+
+@pytest.mark.usefixtures("caller_trace")
+async def test_the_callee_calls_its_provider_as_itself_with_its_links_config_in_the_callers_trace(
+    placed: Placed,
+) -> None:
+    lattice = placed.lattice
+    async with ProviderInstance(Words(), lattice.bus, provider_id="words"):
+        assert (await lattice.ask("config", "put", "prefix", prefix=">")).success
+        await placed.pair(guests.relay(imported=MIDDLE), guests.relay(exported=MIDDLE), MIDDLE)
+        await lattice.link("back", "words", ECHO, target_config=["prefix"])
+        assert await placed.say("x") == ">x"
+        assert await placed.say("context") == f"back default {TRACE_ID}"
+
+
+@pytest.mark.parametrize("label", ["", "cache"])
+async def test_caller_and_callee_have_links_of_their_own_to_one_interface(placed: Placed, label: str) -> None:
+    """front and back import the same interface; each goes by its own link."""
+    lattice = placed.lattice
+    await placed.start("first", guests.echo(tag="1:"), host=placed.back_host)
+    await placed.start("second", guests.echo(tag="2:"), host=placed.back_host)
+    middle = guests.relay(exported=MIDDLE, label=label)
+    await placed.pair(guests.relay(imported=MIDDLE), middle, MIDDLE)
+    await lattice.link("front", "first", ECHO, name=label or "default")
+    await lattice.link("back", "second", ECHO, name=label or "default")
+    assert await placed.say("x") == "2:x"
+
+
+async def test_the_callee_reads_config_of_its_own(placed: Placed) -> None:
+    lattice = placed.lattice
+    for name, value in (("ours", "of the caller"), ("theirs", "of the callee")):
+        assert (await lattice.ask("config", "put", name, greeting=value)).success
+    await placed.start("back", guests.config_reader(exported=ECHO), host=placed.back_host, config=["theirs"])
+    await placed.start("front", guests.relay(), host=placed.front_host, config=["ours"])
+    await lattice.link("front", "back", ECHO)
+    assert await placed.say("greeting") == "of the callee"
+    assert (await lattice.ask("config", "put", "theirs", greeting="changed")).success
+
+    async def changed() -> bool:
+        return await placed.say("greeting") == "changed"
+
+    await eventually(changed)
+
+
+async def test_an_instance_that_is_reused_keeps_its_state_between_calls(placed: Placed) -> None:
+    await placed.pair(guests.relay(), counter())
+    assert [await placed.say("x") for _ in range(3)] == ["1", "2", "3"]
+
+
+async def test_a_fresh_instance_has_none(placed: Placed) -> None:
+    await placed.pair(guests.relay(), counter(), back_limits={"reuse": False})
+    assert [await placed.say("x") for _ in range(3)] == ["1", "1", "1"]
+
+
+async def test_calls_at_once_do_not_mix(placed: Placed) -> None:
+    await placed.pair(guests.relay(), guests.echo(tag="e:"))
+    texts = [f"{number}-" * (number * 50 + 1) for number in range(40)]
+    answers = await asyncio.gather(*(placed.say(text) for text in texts))
+    assert answers == [f"e:{text}" for text in texts]
+
+
+async def test_a_callee_with_room_for_one_serves_all_one_after_the_other(placed: Placed) -> None:
+    await placed.start("back", guests.echo(), host=placed.back_host, count=1)
+    await placed.start("front", guests.relay(), host=placed.front_host)
+    await placed.lattice.link("front", "back", ECHO)
+    texts = [str(number) for number in range(20)]
+    assert await asyncio.gather(*(placed.say(text) for text in texts)) == texts
+
+
+@resource("bucket")
+class Bucket:
+    name: str
+
+
+class Store(Provider):
+    """Buckets, which know their names."""
+
+    wit = """
+        package lath:test@1.0.0;
+        interface store {
+          resource bucket { get: func(key: string) -> string; }
+          open: func(name: string) -> result<bucket, string>;
+        }
+    """
+    resources = (Bucket,)
+
+    @operation("lath:test/store")
+    async def open(self, call: Call[None], name: str) -> Bucket:
+        return Bucket(f"{name} opened by {call.source_id}")
+
+    @operation("lath:test/store", "[method]bucket.get")
+    async def get(self, call: Call[None], bucket: Bucket, key: str) -> str:
+        return f"{key} of {bucket.name} asked by {call.source_id}"
+
+
+async def test_a_providers_resource_goes_from_caller_to_callee(placed: Placed) -> None:
+    reader = "test:placed/reader@1.0.0"
+    async with ProviderInstance(Store(), placed.lattice.bus, provider_id="store"):
+        await placed.pair(opener_of_handles(), reader_of_handles(), reader)
+        for source in ("front", "back"):
+            await placed.lattice.link(source, "store", "lath:test/store@1.0.0")
+        for _ in range(2):
+            assert await placed.say("b") == "b of b opened by front asked by back"
+
+
+async def test_python_calls_python_and_what_the_callee_prints_is_in_the_log(
+    placed: Placed, caplog: pytest.LogCaptureFixture
+) -> None:
+    greet = "demo:app/greet@0.1.0"
+    caplog.set_level(logging.INFO)
+    front, back = await asyncio.gather(
+        asyncio.to_thread(build_python_guest, CALLER_WIT, CALLER_SOURCE),
+        asyncio.to_thread(build_python_guest),
+    )
+    await placed.pair(front, back, greet)
+    assert await placed.say("Ada", timeout_ms=30_000) == "hello Ada; Ada [0, 1, 2]; 3 bytes back"
+
+    def said() -> bool:
+        return any("running Ada" in record.getMessage() for record in caplog.records)
+
+    await eventually(said)
