@@ -16,7 +16,7 @@ from lath.bus import Subscription
 from lath.errors import LathError, NotFound
 from lath.model import CtlReply
 from lath.names import shown
-from lath.rpc.sink import may_answer
+from lath.rpc.replies import may_answer
 from lath.telemetry import get_logger
 from lath_host.control import dispatch
 from lath_host.control.dispatch import Asked

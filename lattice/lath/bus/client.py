@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from nats import errors as nats_errors
 from nats.aio.client import Client, Server, Srv
 from nats.aio.msg import Msg
 
+from lath.bus.frames import MessageParser, publish_frame
 from lath.telemetry import get_logger
 
 _log = get_logger("lath.bus")
@@ -21,6 +23,8 @@ _log = get_logger("lath.bus")
 RECONNECT_WAIT_MIN_S: Final = 0.1
 RECONNECT_WAIT_MAX_S: Final = 2.0
 _BACKOFF_DOUBLINGS_MAX: Final = 6
+_SPACE: Final = re.compile(r"[ \t\r\n]")
+"""What a subject must not contain: it could end the line and begin another command."""
 _PING: Final = b"PING\r\n"
 _PERMISSIONS: Final = "permissions violation"
 _AUTHORIZATION: Final = "authorization violation"
@@ -53,6 +57,7 @@ class BusClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
+        self._ps = MessageParser(self)
         self.on_denied: Callable[[str, str], None] | None = None
         self.on_refused: Callable[[str], None] | None = None
 
@@ -68,13 +73,40 @@ class BusClient(Client):
             if not waiter.done():
                 waiter.set_result(None)
 
-    def publish(
+    async def publish(
         self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
-    ) -> Coroutine[Any, Any, None]:
+    ) -> None:
         """nats-py buffers while it is disconnected, and sends later. Here: an error, at once."""
+        if self.post(subject, payload, reply, headers):
+            return
         if not self.is_connected:
             raise nats_errors.ConnectionReconnectingError
-        return super().publish(subject, payload, reply, headers)
+        await super().publish(subject, payload, reply, headers)
+
+    def post(
+        self, subject: str, payload: bytes, reply: str = "", headers: Mapping[str, str] | None = None
+    ) -> bool:
+        """Publishes a message of a call without waiting; what fails or has to wait is left to `publish`.
+
+        Returns:
+            Whether it was published. Where it was not, `publish` does it or tells why it cannot.
+        """
+        queue, flusher = self._flush_queue, self._flusher_task
+        if self._status != Client.CONNECTED or queue is None or flusher is None or flusher.done():
+            return False
+        if not subject or len(payload) > self._max_payload or _SPACE.search(subject) or _SPACE.search(reply):
+            return False
+        frame = publish_frame(subject, payload, reply, headers)
+        if frame is None or self._pending_data_size + len(frame) > self._max_pending_size:
+            return False
+        self._pending.append(frame)
+        self._pending_data_size += len(frame)
+        stats = self.stats
+        stats["out_msgs"] += 1
+        stats["out_bytes"] += len(payload)
+        if queue.empty():
+            queue.put_nowait(asyncio.get_running_loop().create_future())
+        return True
 
     async def _process_err(self, err_msg: str) -> None:
         """nats-py lower-cases the message and, for most errors, closes for good. Here: reconnect."""

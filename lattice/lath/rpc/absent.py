@@ -18,9 +18,9 @@ from nats import errors as nats_errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from lath.bus.sink import sink
 from lath.errors import CallCancelled
 from lath.rpc.running import Running
-from lath.rpc.sink import sink
 from lath.subjects import HEADER_ASK, HEADER_BULK
 
 if TYPE_CHECKING:

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from lath.bus.sink import sink
 from lath.errors import CallCancelled, InvalidArgument, LathError, NotConnected
 from lath.names import new_id, shown
 from lath.rpc.budget import ByteBudget
 from lath.rpc.failure import body_of, error_of, headers_of
-from lath.rpc.sink import may_answer, sink
+from lath.rpc.replies import may_answer
 from lath.subjects import HEADER_BULK
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lath import telemetry
+from lath.bus.sink import sink
 from lath.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -37,8 +38,8 @@ from lath.rpc.failure import error_of
 from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, routing_part
 from lath.rpc.holders import Holders
 from lath.rpc.pending import Pending
+from lath.rpc.replies import may_answer
 from lath.rpc.routes import Route, RouteCache
-from lath.rpc.sink import may_answer, sink
 from lath.subjects import HEADER_ASK, HEADER_BULK, HEADER_CALL, HEADER_TRACEPARENT, HEADER_TRACESTATE
 
 if TYPE_CHECKING:

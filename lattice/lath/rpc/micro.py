@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from pydantic import BaseModel, Field
 
 from lath.errors import InvalidArgument, LathError
-from lath.rpc.sink import may_answer
+from lath.rpc.replies import may_answer
 from lath.rpc.stats import CallStats
 from lath.subjects import MICRO_PATTERN, MICRO_RESPONSES, MicroVerb, parse_micro
 from lath.telemetry import get_logger

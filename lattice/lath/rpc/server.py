@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lath import telemetry
+from lath.bus.sink import sink
 from lath.errors import (
     CallCancelled,
     DeadlineExceeded,
@@ -40,9 +41,9 @@ from lath.rpc.deadlines import DeadlineWheel
 from lath.rpc.failure import body_of, headers_of
 from lath.rpc.header import CallHeader
 from lath.rpc.micro import Micro, Service
+from lath.rpc.replies import may_answer
 from lath.rpc.routes import SubjectCache
 from lath.rpc.running import Running
-from lath.rpc.sink import may_answer, sink
 from lath.rpc.stats import CallStats
 from lath.subjects import (
     CANCEL_FUNCTION,

@@ -26,8 +26,8 @@ from lath.rpc.balance import ATTEMPTS_MAX, Balance, RetryBudget, may_retry
 from lath.rpc.budget import ByteBudget
 from lath.rpc.deadlines import DeadlineWheel
 from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, CallHeader
+from lath.rpc.replies import may_answer
 from lath.rpc.routes import Route
-from lath.rpc.sink import may_answer
 from lath.subjects import call_tail
 
 revisions = st.builds(

@@ -7,15 +7,8 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from lath.subjects import NEVER_REPLY_PREFIXES
 
-
-def may_answer(reply: str) -> bool:
-    """Whether `reply` is there and may be answered to: an inbox, not a subject that means something."""
-    return bool(reply) and not reply.startswith(NEVER_REPLY_PREFIXES)
-
-
-class _Sink:
+class Sink:
     """Looks like a future to nats-py, which asks it only `cancelled()` and `set_result(msg)`."""
 
     __slots__ = ("set_result",)
@@ -34,4 +27,4 @@ def sink(take: Callable[[Msg], None]) -> Any:
     of the parameter is for one message; a test holds it to calling `set_result` for each. `take` must not
     raise: it runs in the connection's read loop, which would end.
     """
-    return _Sink(take)
+    return Sink(take)
