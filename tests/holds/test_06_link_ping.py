@@ -17,6 +17,8 @@ from lath_control.client import Client
 
 KV = "wasi:keyvalue/store"
 LINKS_EACH = 20
+SHORT_MS = 5_000
+"""How long the presence of those holds that are frozen."""
 NEVER_MS = 100_000
 """A time-out that the test's own would end first: whoever waited for it would fail."""
 
@@ -35,7 +37,7 @@ async def test_fifty_instances_are_asked_and_exactly_the_three_frozen_ones_are_n
             for link in range(LINKS_EACH)
         )
     )
-    lonely = await asyncio.gather(*(lattice.crowd([id]) for id in ids[:3]))
+    lonely = await asyncio.gather(*(lattice.crowd([id], presence_ttl_ms=SHORT_MS) for id in ids[:3]))
     await asyncio.gather(lattice.crowd(ids[3:27]), lattice.crowd(ids[27:]))
     await eventually(lambda: len(client.presence.all()) == 51)
     await eventually(lambda: _healthy(client), 30)

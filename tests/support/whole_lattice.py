@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from lath import subjects
 from lath.errors import LathError, NotConnected, Unavailable
-from lath.model import CtlReply, HostInventory, LinkReport, LinkSpec, parse
+from lath.model import PRESENCE_TTL_MS, CtlReply, HostInventory, LinkReport, LinkSpec, parse
 from lath.names import InterfaceName
 from lath.server import Server
 from lath.testing import eventually
@@ -123,9 +123,11 @@ class WholeLattice:
         await eventually(lambda: len(presence.instances(provider_id)) > before, START_S, what=provider_id)
         return process
 
-    async def crowd(self, ids: Sequence[str]) -> Process:
+    async def crowd(self, ids: Sequence[str], *, presence_ttl_ms: int = PRESENCE_TTL_MS) -> Process:
         """One process with an instance of a provider for each id."""
-        process = await self.program("provider_crowd.py", self.server.url, self.lattice, *ids)
+        process = await self.program(
+            "provider_crowd.py", self.server.url, self.lattice, str(presence_ttl_ms), *ids
+        )
         assert process.stdout is not None
         async with asyncio.timeout(START_S):
             assert await process.stdout.readline() == b"ready\n"
