@@ -29,6 +29,7 @@ from lath.telemetry import get_logger
 from lath.verbs import LinkOps, VerbServer
 from lath_host.components.component import ComponentParts
 from lath_host.components.configs import Configs
+from lath_host.components.fusion import Fusion
 from lath_host.components.local import LocalTargets
 from lath_host.components.operations import Components
 from lath_host.components.routes import Routes
@@ -211,7 +212,15 @@ class Host:
             await self._verbs.update()
 
         parts = ComponentParts(
-            bus, engine, routes, targets, caller, self.id, configs.present, self.options.presence_ttl_ms
+            bus,
+            engine,
+            routes,
+            targets,
+            caller,
+            self.id,
+            configs.present,
+            self.options.presence_ttl_ms,
+            Fusion(routes),
         )
         components = Components(parts, ids, events, components_changed, self.options.drain_ms)
         served.components = components

@@ -54,7 +54,9 @@ def test_a_package_has_a_namespace() -> None:
 
 def test_limits_that_are_not_given_are_the_hosts() -> None:
     assert limits() is None
-    given = limits(memory="64MiB", timeout="5s", queue=0, reuse=True, calls=100, idle="1500ms", weight=3)
+    given = limits(
+        memory="64MiB", timeout="5s", queue=0, reuse=True, calls=100, idle="1500ms", weight=3, fuse="never"
+    )
     assert given is not None
     assert given.model_dump(exclude_none=True) == {
         "memory_bytes_max": 64 * 2**20,
@@ -64,6 +66,7 @@ def test_limits_that_are_not_given_are_the_hosts() -> None:
         "calls_max": 100,
         "idle_seconds": 2,
         "cpu_weight": 3,
+        "fuse": "never",
     }
 
 

@@ -85,12 +85,13 @@ def _component_text(found: ComponentInspection) -> RenderableType:
         Text.assemble(("component ", "bold"), (found.id, "bold cyan")),
         Text(),
         table(
-            ["HOST", "MAX", "CALLS", "RUNNING", "QUEUED", "LIMITS"],
+            ["HOST", "MAX", "CALLS", "RUNNING", "QUEUED", "FUSED WITH", "LIMITS"],
             (
                 [
                     each.host_name,
                     str(each.max_instances),
                     *(str((each.stats or {}).get(key, "-")) for key in ("calls", "running", "queued")),
+                    ", ".join(each.fused or ()) or "-",
                     ", ".join(f"{k}={v}" for k, v in (each.limits or {}).items()) or "-",
                 ]
                 for each in found.instances
@@ -115,6 +116,9 @@ def _component_text(found: ComponentInspection) -> RenderableType:
         Text(f"and {len(found.native_imports)} interfaces that the host itself provides", style="dim"),
         Text(),
     ]
+    for each in found.instances:
+        for target, reason in (each.unfused or {}).items():
+            parts.append(Text(f"not fused with {target} on {each.host_name}: {reason}", style="dim"))
     for problem in found.problems:
         parts.append(Text(f"✗ {problem}", style="red"))
     if not found.problems:

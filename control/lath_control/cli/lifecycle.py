@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lath.errors import InvalidArgument
+from lath.model import FuseMode
 from lath.names import check_target
 from lath_control.cli import tables
 from lath_control.cli.params import (
@@ -104,6 +105,10 @@ async def start_component(
         int | None,
         typer.Option("--cpu-weight", help="Its share when many are busy.", rich_help_panel=_LIMITS),
     ] = None,
+    fuse: Annotated[
+        FuseMode | None,
+        typer.Option("--fuse", help="Run it as one with those beside it.", rich_help_panel=_LIMITS),
+    ] = None,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
 ) -> None:
@@ -132,6 +137,7 @@ async def start_component(
                     calls=calls_max,
                     idle=idle,
                     weight=cpu_weight,
+                    fuse=fuse,
                 ),
                 annotations=pairs(annotation or (), "annotation"),
                 local=local,

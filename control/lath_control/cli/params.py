@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from lath.errors import InvalidArgument
-from lath.model import ComponentLimits, LinkSelector, parse
+from lath.model import ComponentLimits, FuseMode, LinkSelector, parse
 from lath.names import check_name, check_wit_id, shown
 from lath_control.cli import completion
 
@@ -83,6 +83,7 @@ def limits(
     calls: int | None = None,
     idle: str | None = None,
     weight: int | None = None,
+    fuse: FuseMode | None = None,
 ) -> ComponentLimits | None:
     """A component's limits; None where nothing is given.
 
@@ -99,6 +100,7 @@ def limits(
         "calls_max": calls,
         "idle_seconds": math.ceil(duration_ms(idle) / 1000) if idle else None,
         "cpu_weight": weight,
+        "fuse": fuse,
     }
     given = {key: value for key, value in given.items() if value is not None}
     return parse(ComponentLimits, given, "limits") if given else None

@@ -74,12 +74,15 @@ def components(found: Iterable[ComponentOnHost]) -> RenderableType:
             component.host_name,
             str(component.max_instances),
             _calls(component.stats),
+            ",".join(component.fused or ()) or "-",
             _ref(component.image_ref),
         )
         for component in sorted(found, key=lambda c: (c.id, c.host_name))
     )
     return table(
-        ["ID", "HOST", "MAX", "CALLS", "REF"], rows, empty="No components. 'lath start component' starts one."
+        ["ID", "HOST", "MAX", "CALLS", "FUSED WITH", "REF"],
+        rows,
+        empty="No components. 'lath start component' starts one.",
     )
 
 

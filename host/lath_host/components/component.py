@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from lath.bus import Bus
 from lath.codec import unpack_for_type
-from lath.errors import DeadlineExceeded, Internal, InvalidArgument, LimitExceeded, PayloadTooLarge
+from lath.errors import DeadlineExceeded, Draining, Internal, InvalidArgument, LimitExceeded, PayloadTooLarge
 from lath.model import ComponentDescription, Link, Presence
 from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
 from lath.presence import PresenceAnnouncer
 from lath.rpc import Caller, CallServer, IncomingCall
-from lath.telemetry import get_logger, measuring, recording
+from lath.telemetry import get_logger, measuring, recording, sampled
 from lath_host.components import guest_config, link_choice
 from lath_host.components.deployment import Deployment
+from lath_host.components.fusion import FusedWay, Fusion
+from lath_host.components.fusion_plan import Member
 from lath_host.components.imports import GuestCall, Imports
 from lath_host.components.local import LocalCall, LocalTargets, observed
 from lath_host.components.offered import Offered
 from lath_host.components.routes import Routes
 from lath_host.components.service_run import ServiceRun, service_interface
+from lath_host.engine.admission import Admission
 from lath_host.engine.engine import CompiledComponent, Engine
-from lath_host.engine.limits import Limits
+from lath_host.engine.limits import Limits, PoolStats
+from lath_host.engine.linkage import ImportHandler
 from lath_host.engine.pool import InstancePool
 from lath_host.engine.usage import Usage, tell_bytes
 from lath_host.engine.wasi import native_interface
@@ -49,6 +53,7 @@ class ComponentParts:
     host_id: str
     config_values: Callable[[tuple[str, ...]], Mapping[str, str]]
     presence_ttl_ms: int
+    fusion: Fusion
 
 
 class Component:
@@ -69,7 +74,7 @@ class Component:
         self._draining = False
         self._limits = deployment.pool_limits()
         self._usage = Usage()
-        self._imports = Imports(
+        self.imports = Imports(
             deployment.id,
             parts.routes,
             parts.targets,
@@ -78,7 +83,9 @@ class Component:
             self._config,
             self._usage,
         )
-        self._pool = self._make_pool(self._limits)
+        self._admission = Admission(self.id, self._limits.max_instances, self._limits.queue_max)
+        self._pool = self._make_pool(self._limits, admission=self._admission)
+        self.fused_way = FusedWay(self.id, parts.engine, self._make_fused_pool)
         service = service_interface(compiled.world)
         self._service = (
             ServiceRun(deployment.id, service, self._limits, self._make_pool) if service is not None else None
@@ -96,15 +103,29 @@ class Component:
     def id(self) -> str:
         return self.deployment.id
 
-    def _make_pool(self, limits: Limits) -> InstancePool:
+    def _make_pool(
+        self,
+        limits: Limits,
+        *,
+        compiled: CompiledComponent | None = None,
+        on_import: ImportHandler | None = None,
+        admission: Admission | None = None,
+    ) -> InstancePool:
+        """A pool of this component, or of what it is a part of."""
         return InstancePool(
             self._parts.engine,
-            self.compiled,
+            compiled or self.compiled,
             limits,
-            self._imports,
+            on_import or self.imports,
             name=self.id,
             log=self._guest_says,
             usage=self._usage,
+            admission=admission,
+        )
+
+    def _make_fused_pool(self, compiled: CompiledComponent, on_import: ImportHandler) -> InstancePool:
+        return self._make_pool(
+            self._limits, compiled=compiled, on_import=on_import, admission=self._admission
         )
 
     # --- life ------------------------------------------------------------------------------------------
@@ -121,6 +142,7 @@ class Component:
         if self._service is not None:
             self._service.start()
         self._parts.targets.add(self.id, self)
+        self._parts.fusion.joined(self)
 
     async def rescale(self, deployment: Deployment) -> None:
         """Applies other limits; what runs goes on.
@@ -134,6 +156,7 @@ class Component:
             await self._service.rescale(limits)
         self.deployment = deployment
         self._limits = limits
+        self._parts.fusion.changed(self)
 
     def can_rescale(self, deployment: Deployment) -> bool:
         """Whether other limits can be applied while it runs: fuel is counted from the start or not at all."""
@@ -152,8 +175,7 @@ class Component:
 
     async def stop(self, grace_ms: float) -> None:
         """Takes no new calls, lets those that run finish for `grace_ms` at most, and closes."""
-        self._draining = True
-        self._parts.targets.remove(self.id, self)
+        self._take_no_more()
         await self.withdraw()
         if self._service is not None:
             await self._service.close()
@@ -161,6 +183,7 @@ class Component:
             async with asyncio.timeout(grace_ms / 1000):
                 await self.leave_bus()
                 await self._pool.drain()
+                await self.fused_way.drained()
         except TimeoutError:
             _log.warning(
                 "component did not finish its calls in time", component_id=self.id, grace_ms=grace_ms
@@ -170,13 +193,19 @@ class Component:
 
     async def close(self) -> None:
         """Stops at once; what still runs is cancelled."""
-        self._draining = True
-        self._parts.targets.remove(self.id, self)
+        self._take_no_more()
         await self._presence.close()
         await self._server.close()
         if self._service is not None:
             await self._service.close()
+        await self.fused_way.close()
         await self._pool.close()
+
+    def _take_no_more(self) -> None:
+        """From here on it gets no call of a component beside it, as itself or as a part of that."""
+        self._draining = True
+        self._parts.targets.remove(self.id, self)
+        self._parts.fusion.left(self)
 
     # --- calls -----------------------------------------------------------------------------------------
 
@@ -218,13 +247,22 @@ class Component:
     async def _run(self, interface: str, function: str, params: Any, context: GuestCall) -> Any:
         if not isinstance(params, list):
             raise InvalidArgument(f"the parameters of {function} must be an array, one item for each")
+        fused = self.fused_way.pool
+        if fused is not None and not sampled():
+            left_ms = self._left_ms(function, context)
+            try:
+                return await fused.call(interface, function, params, context=context, timeout_ms=left_ms)
+            except Draining:
+                pass  # it was withdrawn before the call had its turn, so nothing has run
+        left_ms = self._left_ms(function, context)
+        return await self._pool.call(interface, function, params, context=context, timeout_ms=left_ms)
+
+    def _left_ms(self, function: str, context: GuestCall) -> int:
         left_ms = (context.deadline - asyncio.get_running_loop().time()) * 1000
         if left_ms <= 0:
             raise DeadlineExceeded(f"the time-out passed before {function} of {self.id} was run")
         longest_ms = self.deployment.limits.timeout_ms or left_ms
-        return await self._pool.call(
-            interface, function, params, context=context, timeout_ms=max(1, int(min(left_ms, longest_ms)))
-        )
+        return max(1, int(min(left_ms, longest_ms)))
 
     def has_room(self) -> bool:
         return not self._draining and self._pool.has_room()
@@ -250,6 +288,18 @@ class Component:
                 return f"component {self.id} cannot be called at {name} {reason}"
         return None
 
+    def member(self) -> Member:
+        """The component as a part of plans (fusion.Fusable)."""
+        return Member(
+            self.id,
+            self.instance_id,
+            self._limits,
+            self.deployment.limits.timeout_ms,
+            self.deployment.fuse,
+            self.compiled,
+            self.offered,
+        )
+
     def describe(self) -> ComponentDescription:
         limits = {
             name: value
@@ -268,8 +318,19 @@ class Component:
             exports=self.offered.interfaces,
             imports=self._linked_imports(),
             digest=self.compiled.digest,
-            stats={**asdict(self._pool.stats), **self._usage.totals()},
+            stats={**asdict(self._stats()), **self._usage.totals()},
             service=self._service.describe() if self._service is not None else None,
+            fused=self.fused_way.fused or None,
+            unfused=dict(self.fused_way.unfused) or None,
+        )
+
+    def _stats(self) -> PoolStats:
+        admission, own, fused = self._admission, self._pool.stats, self.fused_way.pool
+        return replace(
+            own,
+            running=admission.running,
+            queued=len(admission.waiting),
+            idle=own.idle + (fused.stats.idle if fused else 0),
         )
 
     def _linked_imports(self) -> tuple[str, ...]:

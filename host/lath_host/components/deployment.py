@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lath.model import ComponentLimits, ScaleComponent
+from lath.model import ComponentLimits, FuseMode, ScaleComponent
 from lath_host.engine.limits import Limits
 
 
@@ -62,7 +62,12 @@ class Deployment:
             updates=self.updates + 1,
         )
 
+    @property
+    def fuse(self) -> FuseMode:
+        """Whether it may become one with components beside it."""
+        return self.limits.fuse or "auto"
+
     def pool_limits(self) -> Limits:
         """The engine's limits: its defaults, with what was asked for."""
-        given: dict[str, Any] = self.limits.model_dump(exclude_none=True)
+        given: dict[str, Any] = self.limits.model_dump(exclude_none=True, exclude={"fuse"})
         return replace(Limits(), max_instances=self.max_instances, **given)

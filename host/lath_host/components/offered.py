@@ -91,7 +91,7 @@ class Offered:
             name = WORLD_LEVEL
             shown = f"component {self._id}"
         else:
-            name = shown = self._version_of(InterfaceName(namespace, package, interface, version))
+            name = shown = self.version_of(InterfaceName(namespace, package, interface, version))
         there = self._world.exports.get(name)
         func = there.functions.get(function) if there else None
         if func is None:
@@ -101,7 +101,12 @@ class Offered:
             )
         return Offer(name, function, func, result_packer(func), size_check(func.result))
 
-    def _version_of(self, asked: InterfaceName) -> str:
+    def version_of(self, asked: InterfaceName) -> str:
+        """The export that answers calls of an interface, by the name that it has in the component.
+
+        Raises:
+            NotFound: None of a compatible version is exported; the message names what is.
+        """
         offered = self._by_path.get(asked.unversioned, [])
         for name in offered:
             if versions_compatible(asked.version, name.version):

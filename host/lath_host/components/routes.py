@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 from lath.errors import LinkFailed, LinkNotFound, NotFound
@@ -31,6 +31,16 @@ class Served(Protocol):
 
     def fault_of_link(self, link: Link) -> str | None:
         """Why the target of `link`, where it runs here, cannot serve it; None when it can, or is not here."""
+
+
+class RouteFollower(Protocol):
+    """Something that keeps what follows from links. Told before anything else sees the change."""
+
+    def routes_changed(self, sources: Collection[str]) -> None:
+        """Links of these sources lead elsewhere, or nowhere, or again."""
+
+    def routes_purged(self, sources: Collection[str]) -> None:
+        """What is kept for links of these sources is to be dropped; where they still hold, made again."""
 
 
 class Routes:
@@ -73,6 +83,7 @@ class Routes:
         self._sequence_seen = 0
         for link in view.links.values():
             self._note_revision(link.revision)
+        self._followers: list[RouteFollower] = []
         self._undo = (view.on_change(self._changed), mirror.on_change(self._seen))
 
     # --- routing ---------------------------------------------------------------------------------------
@@ -93,6 +104,11 @@ class Routes:
         if self._purged and link.key in self._purged:
             raise LinkFailed(f"link {link.key} is purged and held so: `lath link pull` opens it again")
         return link
+
+    def active(self, source: str, namespace: str, package: str, name: str, interface: str) -> Link | None:
+        """The link that a call would go by; None where there is none, or it is held."""
+        link = self._view.find(source, namespace, package, name, interface)
+        return None if link is None or link.key in self._purged else link
 
     async def admit(
         self,
@@ -176,17 +192,23 @@ class Routes:
         return redacted(link.source_config_values if link.source_id in mine else link.target_config_values)
 
     async def purge(self, selector: LinkSelector, hold: bool) -> list[HeldLink]:
-        for held in self.held(selector):
+        purging = self.held(selector)
+        for held in purging:
             self._active_since.pop(held.key, None)
             if hold:
                 self._purged.add(held.key)
+        for follower in self._followers:
+            follower.routes_purged(_sources(held.key for held in purging))
         await self._mirror.resync()
         self._mark_active()
         return self.held(selector)
 
     async def pull(self, selector: LinkSelector) -> list[HeldLink]:
-        for held in self.held(selector):
+        pulling = self.held(selector)
+        for held in pulling:
             self._purged.discard(held.key)
+        for follower in self._followers:
+            follower.routes_changed(_sources(held.key for held in pulling))
         await self._mirror.resync()
         self._mark_active()
         return self.held(selector)
@@ -226,6 +248,10 @@ class Routes:
 
     # --- following the mirror --------------------------------------------------------------------------
 
+    def follow(self, follower: RouteFollower) -> None:
+        """Has `follower` told of every change, at once."""
+        self._followers.append(follower)
+
     def components_changed(self) -> None:
         """Call it after a component started or stopped: the uptimes of its links begin or end."""
         mine = frozenset(self.serves)
@@ -257,13 +283,16 @@ class Routes:
                 self._sequence_seen = max(self._sequence_seen, change.tombstone.sequence)
 
     def _changed(self, changes: Sequence[LinkChange]) -> None:
-        mine = frozenset(self.serves)
         for change in changes:
             if change.new is not None:
                 self._note_revision(change.new.revision)
-            if change.new is None:
+            else:
                 self._purged.discard(change.key)
                 self._active_since.pop(change.key, None)
+        for follower in self._followers:
+            follower.routes_changed(_sources(change.key for change in changes))
+        mine = frozenset(self.serves)
+        for change in changes:
             link = change.new or change.old
             if link is None or not (link.source_id in mine or link.target in mine):
                 continue
@@ -275,3 +304,7 @@ class Routes:
         """Stops following the mirror."""
         for undo in self._undo:
             undo()
+
+
+def _sources(keys: Iterable[str]) -> frozenset[str]:
+    return frozenset(key.partition(".")[0] for key in keys)

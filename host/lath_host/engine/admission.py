@@ -26,15 +26,18 @@ class Admission:
         max_instances: As it is now.
         pinned: Those among `running` that stay out until handles are dropped or expire.
         waiting: The calls in line, and where each stands.
+        calls: Those that got an instance, ever. Pools count them.
+        failures: Those among them that ended in an error.
     """
 
-    __slots__ = ("_queue_max", "max_instances", "name", "pinned", "running", "waiting")
+    __slots__ = (
+        "_queue_max", "calls", "failures", "max_instances", "name", "pinned", "running", "waiting",
+    )  # fmt: skip
 
     def __init__(self, name: str, max_instances: int, queue_max: int) -> None:
         self.name = name
         self.max_instances = max_instances
-        self.running = 0
-        self.pinned = 0
+        self.running = self.pinned = self.calls = self.failures = 0
         self.waiting: deque[tuple[asyncio.Future[None], Entrance]] = deque()
         self._queue_max = queue_max
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -29,9 +29,11 @@ from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
 from lath_host.engine.compose.around import bridges_around
 from lath_host.engine.compose.bridge import crossings_of, drops_of
+from lath_host.engine.compose.fuse import Join
 from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name
 from lath_host.engine.epochs import Epochs
 from lath_host.engine.features import WasmFeatures
+from lath_host.engine.fusing import Fitted, fuse_what_fits
 from lath_host.engine.reflect import Reflected, reflect
 from lath_host.engine.threads import NICE, FairThreads, lower_priority
 
@@ -48,14 +50,15 @@ class CompiledComponent:
     Attributes:
         world: What it imports and exports.
         digest: SHA-256 of its source, in hex.
-        size_bytes: The size of its source.
+        source: Its bytes, or its text.
+        size_bytes: The size of that.
     """
 
     def __init__(self, engine: Engine, source: bytes, digest: str, component: stock.Component) -> None:
         self.digest = digest
         self.size_bytes = len(source)
         self._engine = engine
-        self._source = source
+        self.source = source
         self._component = component
         self._metered: stock.Component | None = None
         self._reflected: Reflected = reflect(component, engine.wasm)
@@ -101,7 +104,7 @@ class CompiledComponent:
         if not metered:
             return self._component
         if self._metered is None:
-            self._metered = await self._engine.compile_metered(self._source, self.digest)
+            self._metered = await self._engine.compile_metered(self.source, self.digest)
         return self._metered
 
 
@@ -147,9 +150,9 @@ class Engine:
         self.threads = FairThreads(threads or cores(), nice=nice)
         # wasmtime compiles in threads of its own, which the first compilation starts: they inherit this
         # one's priority
-        self._compilers = ThreadPoolExecutor(
-            1, thread_name_prefix="lath-compile", initializer=lower_priority, initargs=(nice,)
-        )
+        self._compilers = _one_thread("lath-compile", nice)
+        # apart: whoever starts a component waits for it to be compiled, and nobody waits for a fused one
+        self._fusers = _one_thread("lath-fuse", nice)
         self._cache = CompileCache(cache_dir) if cache_dir else None
         self._carried = crossings_of if bridge else drops_of
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'drops'}{BRIDGE_VERSION}"
@@ -183,6 +186,25 @@ class Engine:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._compilers, self._compile, bytes(source))
 
+    async def fuse(
+        self, parts: Mapping[str, CompiledComponent], joins: Sequence[Join]
+    ) -> tuple[CompiledComponent | None, Fitted]:
+        """Makes one component of several, and compiles it; off the loop, and behind no component's start.
+
+        Args:
+            parts: By name. What the first exports the fused one exports.
+            joins: What of one is answered by another; see `fuse_what_fits`.
+
+        Returns:
+            The component, None where nothing could be joined; and what is in it.
+
+        Raises:
+            InvalidArgument: wasmtime does not take what came out.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._fusers, self._fuse, dict(parts), tuple(joins)
+        )
+
     async def compile_metered(self, source: bytes, digest: str) -> stock.Component:
         """Compiles for the engine that counts fuel."""
         loop = asyncio.get_running_loop()
@@ -199,7 +221,8 @@ class Engine:
     def _stop(self) -> None:
         self.epochs.stop()
         self.threads.stop()
-        self._compilers.shutdown(wait=True, cancel_futures=True)
+        for compilers in (self._compilers, self._fusers):
+            compilers.shutdown(wait=True, cancel_futures=True)
 
     def _compile(self, source: bytes) -> CompiledComponent:
         digest = hashlib.sha256(source).hexdigest()
@@ -207,10 +230,16 @@ class Engine:
             self, source, digest, self._component(self.wasm, source, digest, self._plain)
         )
 
+    def _fuse(
+        self, parts: Mapping[str, CompiledComponent], joins: Sequence[Join]
+    ) -> tuple[CompiledComponent | None, Fitted]:
+        fitted = fuse_what_fits({name: _binary(part.source) for name, part in parts.items()}, joins)
+        return (self._compile(fitted.fused.source) if fitted.fused else None), fitted
+
     def _component(self, engine: WasmEngine, source: bytes, digest: str, settings: str) -> stock.Component:
         def compile_() -> stock.Component:
             try:
-                wasm = source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
+                wasm = _binary(source)
                 return self._bridged(engine, wasm) or stock.Component(engine, wasm)
             except WasmtimeError as error:
                 reasons = ": ".join(filter(None, (self.features.advice(str(error)), str(error))))
@@ -226,6 +255,15 @@ class Engine:
             with suppress(WasmtimeError):
                 return stock.Component(engine, source)
         return None
+
+
+def _binary(source: bytes) -> bytes:
+    return source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
+
+
+def _one_thread(name: str, nice: int) -> ThreadPoolExecutor:
+    """A thread of lower priority, started when it is first needed."""
+    return ThreadPoolExecutor(1, thread_name_prefix=name, initializer=lower_priority, initargs=(nice,))
 
 
 def cores() -> int:

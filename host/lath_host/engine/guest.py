@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, LathError, LimitExceeded, Trap
 from lath_host.engine import capi
+from lath_host.engine.compose.merge import LABEL_PREFIX
 from lath_host.engine.explain import explain, first_line
 from lath_host.engine.exports import ExportPlan
 from lath_host.engine.handles import GuestHandles, Home
@@ -406,4 +407,6 @@ class Guest:
 
 def _name_of(pending: PendingImport) -> str:
     import_ = pending.plan.import_
-    return f"{import_.name}.{import_.function}" if import_.name else import_.function
+    # what fusion calls a part's import means nothing to anybody
+    name = import_.interface.name if import_.name.startswith(LABEL_PREFIX) else import_.name
+    return f"{name}.{import_.function}" if name else import_.function

@@ -97,8 +97,6 @@ class InstancePool:
         )
         self._bounds = Bounds(name)
         self._pinned = PinnedCalls(name, self._pins, self._bounds, self._account)
-        self._calls = 0
-        self._failures = 0
         self._refill: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -111,7 +109,8 @@ class InstancePool:
     @property
     def stats(self) -> PoolStats:
         entrance = self._entrance
-        calls, failures = self._calls + self._pinned.calls, self._failures + self._pinned.failures
+        calls = self._admission.calls + self._pinned.calls
+        failures = self._admission.failures + self._pinned.failures
         return PoolStats(entrance.held, entrance.queued, len(self._idle), calls, failures, len(self._pins))
 
     def has_room(self) -> bool:
@@ -203,7 +202,7 @@ class InstancePool:
             deadline = asyncio.get_running_loop().time() + limit_ms / 1000
             guest = await self._acquire(deadline, limit_ms)
             started = perf_counter_ns()
-        self._calls += 1
+        admission.calls += 1
         slow = self._metered
         try:
             if not guest.start(export, params, data, arena):
@@ -214,7 +213,7 @@ class InstancePool:
                 await self._bounds.within(deadline, limit_ms, guest.drive(context))
             result = guest.finish(export)
         except BaseException as error:
-            self._failures += 1
+            admission.failures += 1
             self._account(guest, began, started, error)
             guest.discard(self._give_back)
             raise
@@ -294,10 +293,15 @@ class InstancePool:
         self._admission.scale(limits.max_instances, limits.queue_max)
         self._warm_up()
 
-    async def drain(self) -> None:
-        """Takes no more calls, refuses those that wait, and returns once those that run have ended."""
+    def shut(self) -> None:
+        """Takes no more calls, and refuses those that wait. Those that run go on."""
         self._entrance.shut()
         self._pins.shut()
+        self._kept.clear()
+
+    async def drain(self) -> None:
+        """Takes no more calls, refuses those that wait, and returns once those that run have ended."""
+        self.shut()
         await self._entrance.quiet()
 
     async def close(self) -> None:
@@ -337,7 +341,7 @@ class InstancePool:
             guest = Guest(await self._ready())
             await self._bounds.within(deadline, limit_ms, guest.instantiate(), " while its instance started")
         except BaseException:
-            self._failures += 1
+            admission.failures += 1
             if guest is not None:
                 guest.discard(self._give_back)
             else:

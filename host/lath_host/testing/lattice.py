@@ -179,6 +179,16 @@ class InProcessLattice:
                 await host.services.routes.settled(link.key, link.revision)
         return link
 
+    async def fused(self, component_id: str, *others: str, host: Host | None = None) -> None:
+        """Waits until the inventory says that a component's calls run fused with exactly these."""
+
+        def there() -> bool:
+            described = (host or self.hosts[0]).services.components.get(component_id).describe()
+            assert set(described.fused or ()) == set(others), (described.fused, described.unfused)
+            return True
+
+        await eventually(there, OUTCOME_SECONDS)
+
     # --- calls -----------------------------------------------------------------------------------------
 
     async def call(

@@ -18,6 +18,9 @@ class Ctl(BaseModel):
         return self.model_dump_json(exclude_none=True).encode()
 
 
+FuseMode = Literal["auto", "never", "always"]
+
+
 class ComponentLimits(Ctl):
     """What one component may use on one host. Absent: the host's default.
 
@@ -31,6 +34,9 @@ class ComponentLimits(Ctl):
         calls_max: Calls that a reused instance serves before it is replaced.
         idle_seconds: How long a reused instance waits for its next call before it is dropped.
         cpu_weight: Slices that its busy calls together get where another component's get one.
+        fuse: Whether it becomes one component with those beside it that links join it to. `auto`: where
+            results cannot differ; `never`; `always`: for those that call it also where an instance would
+            serve one call only.
     """
 
     memory_bytes_max: Annotated[int, Field(ge=64 * 1024)] | None = None
@@ -42,6 +48,7 @@ class ComponentLimits(Ctl):
     calls_max: Annotated[int, Field(ge=1)] | None = None
     idle_seconds: Annotated[int, Field(ge=1)] | None = None
     cpu_weight: Annotated[int, Field(ge=1, le=1000)] | None = None
+    fuse: FuseMode | None = None
 
 
 ServiceStatus = Literal["starting", "running", "backoff", "stopped"]
@@ -74,6 +81,9 @@ class ComponentDescription(Ctl):
             wall_ms, cpu_ms, fuel, memory_limit_hits, instances, bytes_in, bytes_out, host_calls, and the
             last by interface as `host_calls.{interface}`.
         service: lath's: how it fares as a service; absent where it is none.
+        fused: lath's: the components beside it that its calls run fused with, now.
+        unfused: lath's: why not, by target, where a link leads to a component beside it. A target that is in
+            neither is being compiled.
     """
 
     id: str
@@ -89,6 +99,8 @@ class ComponentDescription(Ctl):
     digest: str | None = None
     stats: dict[str, int] | None = None
     service: ServiceDescription | None = None
+    fused: tuple[str, ...] | None = None
+    unfused: dict[str, str] | None = None
 
 
 ProviderStatus = Literal["starting", "running", "backoff", "stopping", "failed"]

@@ -4,7 +4,7 @@ from lath.telemetry.context import TraceContext, current, extract, inject, repla
 from lath.telemetry.logs import configure_logging, get_logger
 from lath.telemetry.metrics import measuring, record_bytes, record_call, record_usage
 from lath.telemetry.setup import setup, shutdown
-from lath.telemetry.spans import NO_SPAN, Span, current_span, recording, span
+from lath.telemetry.spans import NO_SPAN, Span, current_span, recording, sampled, span
 
 __all__ = [
     "NO_SPAN",
@@ -22,6 +22,7 @@ __all__ = [
     "record_usage",
     "recording",
     "replace_current",
+    "sampled",
     "setup",
     "shutdown",
     "span",

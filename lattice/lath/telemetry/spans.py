@@ -116,6 +116,14 @@ def recording() -> bool:
     return recorder.tracer is not None
 
 
+def sampled() -> bool:
+    """Whether a span that begins now would be recorded: there is an exporter, and the trace is sampled."""
+    if recorder.tracer is None:
+        return False
+    context = _current.get()
+    return context is None or context.sampled
+
+
 def current_span() -> Span:
     """The span around what runs now, for attributes that are known only later.
 
