@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine_components import CANONICAL, LIBC
+from engine_guests import BUCKETS
 
 from lath.wit.types import Func, Primitive, PrimitiveKind
 from lath_host.engine.compose.abi import core_func
@@ -150,6 +151,9 @@ KEEPER: Final = f"""
 """.encode()
 """Owns the resource `bucket`: `get` of a key as long as the bucket's name gives the key back, `size` is how
 long the name is, `dropped` counts the buckets that are gone."""
+
+USER: Final = BUCKETS[: BUCKETS.index(b'(func (export "pass-own") (param "bucket"')] + b")"
+"""`BUCKETS` without the functions that pass buckets on to its callers."""
 
 NAPPER: Final = b"""
 (component

@@ -3,114 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from bridge_components import FAR, NEAR, relay, with_bytes
+from bridge_components import FAR, LATE_IMPORT, NEAR, OWN_RESOURCE, VAULT, relay, with_bytes
 from engine_components import forward
-from engine_guests import BUCKETS, MISCHIEF, SLEEPER, no_imports
+from engine_guests import BUCKETS, MISCHIEF, PRINTER, SLEEPER
+from fuse_calls import (
+    ACCOUNT,
+    ASK,
+    BYTES,
+    CONTEXT,
+    COUNT,
+    DEEP,
+    FRONT,
+    HELLO,
+    MISCHIEF_NAME,
+    REUSE,
+    Answers,
+    call,
+    fused,
+    is_native,
+    mischievous,
+    renamed,
+)
 from fuse_components import (
     ASKER,
     ASKER_NAME,
-    ATOMICS,
     EVENTS,
-    GIVER,
     KEEPER,
     LOG,
     LOGGER,
-    MEASURER,
     NAPPER,
     RECORDER,
-    SIZER,
-    STORE,
     Passed,
     front,
 )  # fmt: skip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgpack import ExtType
 from python_guest import KEEPER_SOURCE, KEEPER_WIT, build_python_guest, cache_directory
 from wasmtime import wat2wasm
 from wit_strategies import funcs, wire_params, wire_values
 
-from lath.errors import DeadlineExceeded, InvalidArgument, LimitExceeded, Trap
-from lath.wit.types import Field, Func, ListOf, OptionOf, Primitive, Record
+from lath.errors import Trap
+from lath.wit.types import Field, Func, ListOf, OptionOf
 from lath_host.engine import Engine
-from lath_host.engine.compose.fuse import CannotFuse, Fused, Join, Part, fuse
-from lath_host.engine.limits import Limits
+from lath_host.engine.compose.fuse import Join, Part, fuse
 from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
-from lath_host.engine.wasi import native_interface
-
-CONTEXT = CallContext()
-REUSE = Limits(reuse=True)
-BYTES = ListOf(Primitive("u8"))
-STRING = Primitive("string")
-U32 = Primitive("u32")
-ASK = Func((Field("key", STRING),), STRING)
-HELLO = Func((Field("name", STRING),), STRING)
-COUNT = Func((), U32)
-DEEP = "lath:test/deep@1.0.0"
-FRONT = "lath:test/front@1.0.0"
-MISCHIEF_NAME = "lath:test/mischief@1.2.0"
-ACCOUNT = Record((Field("id", STRING), Field("inner", Record((Field("key", BYTES),)))))
-
-
-def fused(sources: dict[str, bytes], *joins: tuple[str, str, str, str]) -> Fused:
-    """Components in text form, fused by (caller, import, callee, export)."""
-    parts = [Part(name, bytes(wat2wasm(source))) for name, source in sources.items()]
-    return fuse(parts, [Join(*join) for join in joins], is_native)
-
-
-def is_native(name: str) -> bool:
-    return native_interface(name) is not None
-
-
-def renamed(source: bytes, **names: str) -> bytes:
-    """A relay with another import (`far`) or another export (`near`)."""
-    return (
-        source.replace(NEAR.encode(), b"<near>")
-        .replace(FAR.encode(), names.get("far", FAR).encode())
-        .replace(b"<near>", names.get("near", NEAR).encode())
-    )
-
-
-async def call(
-    engine: Engine,
-    outcome: Fused,
-    calls: Sequence[tuple[str, str, list[Any]]],
-    on_import: Callable[..., Any] = no_imports,
-    limits: Limits = REUSE,
-) -> list[Any]:
-    """The results of some calls, made one after the other."""
-    compiled = await engine.compile(outcome.source)
-    async with InstancePool(engine, compiled, limits, on_import, name="fused") as pool:
-        return [await pool.call(*each, context=CONTEXT) for each in calls]
-
-
-def mischievous(*functions: tuple[str, Func]) -> Fused:
-    """A front of `MISCHIEF`, with that fused to it."""
-    passed = [Passed(f'"{MISCHIEF_NAME}"', name, func, name) for name, func in functions]
-    return fused(
-        {"front": front(FRONT, passed), "mischief": MISCHIEF},
-        ("front", MISCHIEF_NAME, "mischief", MISCHIEF_NAME),
-    )
-
-
-class Answers:
-    """Answers imports, and remembers which were asked for."""
-
-    def __init__(self, answer: Callable[[Import, list[Any]], Any]) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self._answer = answer
-
-    async def __call__(self, import_: Import, context: CallContext, params: list[Any]) -> Any:
-        self.asked.append((import_.name, import_.function))
-        return self._answer(import_, params)
-
 
 # -- the same results ----------------------------------------------------------------------------------------
 
@@ -187,6 +127,26 @@ async def test_a_fused_component_exports_what_its_first_part_does(either: Engine
     answers = Answers(lambda import_, params: params[0])
     assert await call(either, outcome, [("", "echo", [[account]])], answers) == [[account]]
     assert len(answers.asked) == 1
+
+
+EVERY_KIND = {
+    "late import": LATE_IMPORT, "own resource": OWN_RESOURCE, "resources": VAULT, "resources of two": BUCKETS,
+    "keeper": KEEPER, "world": ASKER, "native": PRINTER, "types": RECORDER, "named": forward(ACCOUNT),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", EVERY_KIND.values(), ids=list(EVERY_KIND))
+async def test_a_component_fused_with_no_other_is_of_the_same_world(either: Engine, source: bytes) -> None:
+    outcome = fused({"alone": source})
+    compiled, bare = await either.compile(outcome.source), await either.compile(source)
+    assert compiled.world == bare.world
+    assert dict(compiled.refused_imports) == dict(bare.refused_imports)
+    assert set(outcome.imports) == {
+        label
+        for name, each in bare.world.imports.items()
+        if not is_native(each.name)
+        for label in ([name] if name else each.functions)
+    }
 
 
 EVENT = {"text": "žluť", "level": "high"}
@@ -386,167 +346,3 @@ async def test_two_python_guests_are_fused_and_each_prints_and_asks_for_itself()
                 await pool.call(greet, "via", ["raise"], context=CONTEXT)
     assert notes == [{"key": key, "times": n} for n, key in enumerate(["a", "absent", "ü"], start=1)]
     assert {("stdout", "asked for a"), ("stdout", "running x"), ("stderr", "oh")} <= set(lines)
-
-
-# -- resources -----------------------------------------------------------------------------------------------
-
-JOINED_STORE = ("user", STORE, "keeper", STORE)
-JOINED_ATOMICS = ("user", ATOMICS, "keeper", ATOMICS)
-WITHOUT_PASSING_ON = BUCKETS[: BUCKETS.index(b'(func (export "pass-own") (param "bucket"')] + b")"
-
-
-async def test_a_resource_of_the_callee_is_opened_lent_given_away_and_dropped(either: Engine) -> None:
-    counting = WITHOUT_PASSING_ON.replace(
-        b'(export "open"', b'(export "dropped" (func (result u32))) (export "open"', 1
-    ).replace(b"(core func $drop", b'(export "dropped" (func $store "dropped")) (core func $drop', 1)
-    outcome = fused({"user": counting, "keeper": KEEPER}, JOINED_STORE, JOINED_ATOMICS)
-    assert not outcome.imports
-    calls: list[tuple[str, str, list[Any]]] = [
-        ("", "read", ["täg"]), ("", "give-away", ["b"]), ("", "measure", ["four"]), ("", "hoard", ["kept"]),
-        ("", "dropped", []),
-    ]  # fmt: skip
-    assert await call(either, outcome, calls * 2) == ["täg", None, 4, None, 3, "täg", None, 4, None, 6]
-
-
-@pytest.mark.parametrize("alone", [JOINED_STORE, JOINED_ATOMICS])
-def test_a_resource_that_two_sides_would_know_differently_is_refused(
-    alone: tuple[str, str, str, str],
-) -> None:
-    with pytest.raises(CannotFuse, match=r"user: the import lath:test/atomics@1.0.0.*resource"):
-        fused({"user": WITHOUT_PASSING_ON, "keeper": KEEPER}, alone)
-
-
-PASSED_ON = [
-    BUCKETS,
-    GIVER.replace(b"<exported>", b'(export "bucket" (type $bucket)) (export "take" (func $take))'),
-    GIVER.replace(b"<exported>", b'(export "take" (func $take))'),
-    GIVER.replace(b"<exported>", b'(export "judge" (func $judge))'),
-    GIVER.replace(b"<exported>", b'(export "state" (type $state))'),
-]
-
-
-@pytest.mark.parametrize("source", PASSED_ON, ids=["world", "type", "function", "within", "named"])
-def test_a_caller_that_passes_the_callees_resources_on_to_its_own_callers_is_refused(source: bytes) -> None:
-    joins = [JOINED_STORE, JOINED_ATOMICS] if source is BUCKETS else [JOINED_STORE]
-    with pytest.raises(CannotFuse, match=r"user: the export .* passes on resources of lath:test/store@1.0.0"):
-        fused({"user": source, "keeper": KEEPER}, *joins)
-
-
-async def test_a_resource_is_one_for_all_parts_that_have_it_from_one_callee(either: Engine) -> None:
-    parts = {"user": WITHOUT_PASSING_ON, "sizer": SIZER, "keeper": KEEPER}
-    outcome = fused(
-        parts, JOINED_STORE, ("user", ATOMICS, "sizer", ATOMICS), ("sizer", STORE, "keeper", STORE)
-    )
-    assert await call(either, outcome, [("", "measure", ["four"])]) == [4]
-
-
-async def test_imports_of_a_callee_that_use_each_others_resources_still_do(either: Engine) -> None:
-    outcome = fused({"a": MEASURER, "b": WITHOUT_PASSING_ON}, ("a", "measure", "b", "measure"))
-    assert sorted(outcome.imports.values()) == [("a", STORE), ("b", ATOMICS), ("b", STORE)]
-
-    def answer(import_: Import, params: list[Any]) -> Any:
-        if import_.function == "open":
-            return {"ok": ExtType(1, params[0].encode())}
-        return len(params[0].data)
-
-    answers = Answers(answer)
-    assert await call(either, outcome, [("", "measure", ["four"])], answers) == [4]
-    assert [outcome.imports[name] for name, _ in answers.asked] == [("b", STORE), ("b", ATOMICS)]
-
-
-# -- what is shared ------------------------------------------------------------------------------------------
-
-SPIN = ("spin", Func((), None))
-WORK = ("work", Func((Field("n", U32),), U32))
-
-
-async def test_a_trap_in_the_callee_is_a_trap_of_the_call_and_of_no_other(either: Engine) -> None:
-    compiled = await either.compile(mischievous(("trap", Func((), None)), ("count", COUNT)).source)
-    async with InstancePool(either, compiled, REUSE, no_imports, name="fused") as pool:
-        for _ in range(2):
-            assert await pool.call(FRONT, "count", [], context=CONTEXT) == 1
-            with pytest.raises(Trap, match="unreachable"):
-                await pool.call(FRONT, "trap", [], context=CONTEXT)
-
-
-async def test_time_is_up_for_a_callee_that_loops(either: Engine) -> None:
-    with pytest.raises(DeadlineExceeded):
-        await call(either, mischievous(SPIN), [(FRONT, "spin", [])], limits=Limits(timeout_ms=50))
-
-
-async def test_fuel_is_one_budget_for_all_parts(either: Engine) -> None:
-    limits = Limits(fuel_max=100_000)
-    assert await call(either, mischievous(WORK), [(FRONT, "work", [100])], limits=limits)
-    with pytest.raises(LimitExceeded, match="fuel_max"):
-        await call(either, mischievous(WORK), [(FRONT, "work", [1_000_000])], limits=limits)
-
-
-async def test_memory_is_bounded_in_the_callee_as_in_the_caller(either: Engine) -> None:
-    outcome = mischievous(("eat", COUNT))
-    (pages,) = await call(either, outcome, [(FRONT, "eat", [])], limits=Limits(memory_bytes_max=8 << 20))
-    assert 0 < pages <= 128
-
-
-# -- what is refused -----------------------------------------------------------------------------------------
-
-CALLER = front(FRONT, [Passed(f'"{MISCHIEF_NAME}"', "hello", HELLO, "hello")])
-JOIN = ("a", MISCHIEF_NAME, "b", MISCHIEF_NAME)
-LOOP = renamed(relay(ASK), far=NEAR, near=FAR)
-OWN_MODULE = b'(component (import "m" (core module)) (component $c) (export "c" (component $c)))'
-
-
-@pytest.mark.parametrize(
-    ("sources", "joins", "reason"),
-    [
-        ({"a": relay(ASK), "b": LOOP}, [("a", FAR, "b", FAR), ("b", NEAR, "a", NEAR)], "a -> b -> a"),
-        ({"a": renamed(relay(ASK), near=FAR)}, [("a", FAR, "a", FAR)], "in a circle: a -> a"),
-        ({"a": CALLER, "b": MISCHIEF}, [JOIN, JOIN], "an import is joined twice"),
-        ({"a": CALLER, "b": MISCHIEF}, [], "nothing that is joined calls b"),
-        ({"a": CALLER}, [JOIN], "b is joined, but is no part"),
-        ({"a": MISCHIEF, "b": MISCHIEF}, [JOIN], f"a does not import {MISCHIEF_NAME}"),
-        ({"a": CALLER, "b": SLEEPER}, [JOIN], f"b has no export {MISCHIEF_NAME}"),
-        ({}, [], "each part has to be given once"),
-        ({"a": OWN_MODULE}, [], "a: the import m: it is a component or a core module"),
-        ({"a": b'(component (component $c) (export "c" (component $c)))'}, [], "a: the export c is a comp"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_fused_is_refused_with_the_reason(
-    sources: dict[str, bytes], joins: list[tuple[str, str, str, str]], reason: str
-) -> None:
-    with pytest.raises(CannotFuse, match=re.escape(reason)):
-        fused(sources, *joins)
-
-
-@pytest.mark.parametrize(("depth", "fits"), [(30, True), (60, False)])
-def test_types_may_be_nested_up_to_a_limit(depth: int, fits: bool) -> None:
-    source = f'(component (import "f" (func (param "a" {"(list " * depth}u8{")" * depth}))))'.encode()
-    refusal = pytest.raises(CannotFuse, match="a: the import f: types refer to each other too often")
-    with contextlib.nullcontext() if fits else refusal:
-        assert fused({"a": source}).imports == {"f": ("a", "f")}
-
-
-async def test_a_joint_of_other_types_is_refused_by_wasmtime(either: Engine) -> None:
-    caller = front(FRONT, [Passed(f'"{MISCHIEF_NAME}"', "hello", COUNT, "hello")])
-    outcome = fused({"a": caller, "b": MISCHIEF}, JOIN)
-    with pytest.raises(InvalidArgument, match="type mismatch"):
-        await either.compile(outcome.source)
-
-
-WHOLE = {
-    name: bytes(wat2wasm(source)) for name, source in {"user": WITHOUT_PASSING_ON, "keeper": KEEPER}.items()
-}
-
-
-@settings(max_examples=300, deadline=None)
-@given(data=st.data())
-def test_damaged_components_are_refused_or_fused_and_nothing_else(data: Any) -> None:
-    damaged = dict(WHOLE)
-    name = data.draw(st.sampled_from(sorted(WHOLE)))
-    source = bytearray(WHOLE[name])
-    for _ in range(data.draw(st.integers(1, 4))):
-        source[data.draw(st.integers(0, len(source) - 1))] = data.draw(st.integers(0, 255))
-    damaged[name] = bytes(source[: data.draw(st.integers(0, len(source)) | st.just(len(source)))])
-    parts = [Part(each, damaged[each]) for each in ("user", "keeper")]
-    with contextlib.suppress(CannotFuse):
-        outcome = fuse(parts, [Join(*JOINED_STORE), Join(*JOINED_ATOMICS)], lambda interface: False)
-        assert outcome.source.startswith(b"\0asm")

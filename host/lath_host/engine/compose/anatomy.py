@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,7 +108,7 @@ class Anatomy:
         self._instances: list[str | MadeInstance] = []
         self._funcs: list[int | None] = []
         self._funcs_are_known = True
-        read = {
+        read: dict[int, Callable[[Reader], None]] = {
             Section.TYPE: self._type,
             Section.IMPORT: self._import,
             Section.ALIAS: self._alias,
@@ -116,10 +117,10 @@ class Anatomy:
             Section.CANON: self._canonical,
         }
         for number, body, _, _ in sections(component, COMPONENT_HEADER):
-            reader = Reader(body)
             if number in read:
+                reader = Reader(body)
                 for _ in range(reader.leb()):
-                    read[Section(number)](reader)
+                    read[number](reader)
 
     def instance(self, index: int) -> str | MadeInstance | None:
         """The import that an instance is, or what it was made with; None where there is none."""

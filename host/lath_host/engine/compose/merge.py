@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
+from lath.errors import InvalidArgument
 from lath.names import InterfaceName, versions_compatible
 from lath_host.engine.compose.anatomy import (
     Anatomy,
@@ -209,10 +210,11 @@ def _shared(
 def _are_compatible(one: str, other: str) -> bool:
     if one == other:
         return True
-    names = InterfaceName.parse(one), InterfaceName.parse(other)
-    return names[0].unversioned == names[1].unversioned and versions_compatible(
-        names[0].version, names[1].version
-    )
+    try:
+        first, second = InterfaceName.parse(one), InterfaceName.parse(other)
+    except InvalidArgument:
+        return False
+    return first.unversioned == second.unversioned and versions_compatible(first.version, second.version)
 
 
 def _precedence(name: str) -> list[int]:
