@@ -1,9 +1,9 @@
 """Messages of the NATS protocol, read and written: what nats-py does for each message, in half the time.
 
 A message costs nats-py seven microseconds to read and two to write, as much as a warm call of a component:
-regular expressions over a buffer that shrinks, three coroutines, a dictionary of headers stripped and checked.
-Here whole messages are read in place. What is not usual (another command, a message in pieces, a header that
-calls do not have) is left to nats-py.
+regular expressions over a buffer that shrinks, three coroutines, a dictionary of headers, stripped and
+checked. Here whole messages are read in place. What is not usual (another command, a message in pieces, a
+header that calls do not have) is left to nats-py.
 """
 
 from __future__ import annotations
