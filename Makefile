@@ -3,7 +3,7 @@
 #   make demo    shows the main job on real parts
 #   make test    runs the tests
 #   make lint    ruff and mypy
-#   make bench   measures, prints a table, writes JSON to bench/results/
+#   make bench   measures, prints a table, writes JSON to bench/results/; BASE=ref compares with a commit
 #
 # PYTHON chooses the interpreter that .venv is made with; ARGS is passed on: make test ARGS="-k ping".
 
@@ -15,6 +15,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+BASE ?=
 
 .PHONY: help demo test lint bench clean
 .DEFAULT_GOAL := help
@@ -47,7 +48,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench $(if $(BASE),--base $(BASE)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results

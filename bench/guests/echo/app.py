@@ -1,4 +1,4 @@
-"""The Python component that bench/calls.py calls: gives back what it gets."""
+"""The Python component: gives back what it gets."""
 
 from wit_world import exports
 

@@ -1,0 +1,24 @@
+"""All rigs, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bench.rigs.bytes import BYTES
+from bench.rigs.colocated import COLOCATED
+from bench.rigs.crosshost import CROSSHOST
+from bench.rigs.engine import ENGINE
+from bench.rigs.footprint import FOOTPRINT
+from bench.rigs.instructions import INSTRUCTIONS
+from bench.rigs.links import LINKS
+from bench.rigs.noisy import NOISY
+from bench.rigs.starting import COLD, STARTING
+from bench.rigs.sweeps import SWEEPS
+from bench.rigs.telemetry import TELEMETRY
+
+RIGS: Final = (
+    CROSSHOST, COLOCATED, TELEMETRY, NOISY, ENGINE, BYTES, STARTING, COLD, FOOTPRINT, SWEEPS, LINKS,
+    INSTRUCTIONS,
+)  # fmt: skip
+COMPARED: Final = (INSTRUCTIONS, ENGINE, COLOCATED, CROSSHOST)
+"""What a comparison of two commits measures, unless told otherwise."""
