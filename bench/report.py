@@ -19,9 +19,7 @@ from bench.runner import Figures
 
 def _number(value: float) -> str:
     """Three digits that count."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def show_figures(console: Console, measurements: Sequence[Measurement], figures: Figures) -> None:
@@ -32,7 +30,7 @@ def show_figures(console: Console, measurements: Sequence[Measurement], figures:
         if not values:
             continue
         ratio = figures.ratio(each.name, each.ratio_of) if each.ratio_of else None
-        shown, of = (f"{ratio:.2f}", each.ratio_of) if ratio is not None else ("", "")
+        shown, of = (_number(ratio), each.ratio_of) if ratio is not None else ("", "")
         table.add_row(
             each.name, _number(statistics.median(values)), each.unit,
             f"{_number(min(values))}, {_number(max(values))}", shown, of, each.what,
@@ -51,7 +49,7 @@ def show_goals(console: Console, goals: Sequence[Goal], figures: Figures) -> Non
     for goal in goals:
         outcome = judge(goal, figures)
         asked = "" if goal.bound == "stated" else f"{goal.bound} {goal.limit:g}"
-        value = "" if outcome.value is None else f"{outcome.value:.2f}"
+        value = "" if outcome.value is None else _number(outcome.value)
         table.add_row(goal.what, asked, value, outcome.word)
     console.print(table)
 
