@@ -150,3 +150,83 @@ def opener_of_handles(imported: str = "test:placed/reader@1.0.0") -> str:
   (instance $out (export "say" (func $say)))
   (export "{FRONT}" (instance $out)))
 """
+
+
+def trying(imported: str = "test:placed/risky@1.0.0") -> str:
+    """Exports `say: func(text: string) -> string`: the answer of the risky function, or its error."""
+    return f"""
+(component
+  (import "{imported}" (instance $far
+    (export "attempt" (func (param "text" string) (result (result string (error string)))))))
+  {LIBC}
+  (core func $attempt (canon lower (func $far "attempt") {_CANONICAL}))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (import "" "attempt" (func $attempt (param i32 i32 i32)))
+    (func (export "say") (param i32 i32) (result i32)
+      (call $attempt (local.get 0) (local.get 1) (i32.const 16))
+      (i32.store (i32.const 0) (i32.load (i32.const 20)))
+      (i32.store (i32.const 4) (i32.load (i32.const 24)))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc)) (with "" (instance
+    (export "attempt" (func $attempt))))))
+  (func $say {_SIGNATURE} (canon lift (core func $guest "say") {_CANONICAL} {_AFTER}))
+  (instance $out (export "say" (func $say)))
+  (export "{FRONT}" (instance $out)))
+"""
+
+
+def risky(interface: str = "test:placed/risky@1.0.0") -> str:
+    """Exports `attempt: func(text: string) -> result<string, string>`.
+
+    What begins with `o` is ok, with `e` an error; the rest traps.
+    """
+    return f"""
+(component
+  {LIBC}
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (func (export "attempt") (param i32 i32) (result i32)
+      (i32.store (i32.const 4) (local.get 0))
+      (i32.store (i32.const 8) (local.get 1))
+      (i32.store8 (i32.const 0) (i32.eq (i32.load8_u (local.get 0)) (i32.const 101)))
+      (if (i32.and (i32.eqz (i32.load8_u (i32.const 0))) (i32.ne (i32.load8_u (local.get 0)) (i32.const 111)))
+        (then (unreachable)))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc))))
+  (func $attempt (param "text" string) (result (result string (error string)))
+    (canon lift (core func $guest "attempt") {_CANONICAL} {_AFTER}))
+  (instance $out (export "attempt" (func $attempt)))
+  (export "{interface}" (instance $out)))
+"""
+
+
+def both(near: str = ECHO, far: str = "test:words/middle@1.0.0") -> str:
+    """Exports `say: func(text: string) -> string`: what `far` says of what `near` says."""
+    return f"""
+(component
+  (import "{near}" (instance $near (export "say" (func {_SIGNATURE}))))
+  (import "{far}" (instance $far (export "say" (func {_SIGNATURE}))))
+  {LIBC}
+  (core func $near-say (canon lower (func $near "say") {_CANONICAL}))
+  (core func $far-say (canon lower (func $far "say") {_CANONICAL}))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (import "" "near" (func $near (param i32 i32 i32)))
+    (import "" "far" (func $far (param i32 i32 i32)))
+    (func (export "say") (param i32 i32) (result i32)
+      (call $near (local.get 0) (local.get 1) (i32.const 16))
+      (call $far (i32.load (i32.const 16)) (i32.load (i32.const 20)) (i32.const 0))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc)) (with "" (instance
+    (export "near" (func $near-say)) (export "far" (func $far-say))))))
+  (func $say {_SIGNATURE} (canon lift (core func $guest "say") {_CANONICAL} {_AFTER}))
+  (instance $out (export "say" (func $say)))
+  (export "{FRONT}" (instance $out)))
+"""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import guests
 import pytest
-from placed_guests import ECHO, counter, opener_of_handles, reader_of_handles
+from placed_guests import ECHO, both, counter, opener_of_handles, reader_of_handles
 from python_guest import CALLER_SOURCE, CALLER_WIT, build_python_guest
 from words_provider import Words
 
@@ -44,17 +44,34 @@ async def test_the_callee_calls_its_provider_as_itself_with_its_links_config_in_
         assert await placed.say("context") == f"back default {TRACE_ID}"
 
 
-@pytest.mark.parametrize("label", ["", "cache"])
-async def test_caller_and_callee_have_links_of_their_own_to_one_interface(placed: Placed, label: str) -> None:
-    """front and back import the same interface; each goes by its own link."""
-    lattice = placed.lattice
-    await placed.start("first", guests.echo(tag="1:"), host=placed.back_host)
-    await placed.start("second", guests.echo(tag="2:"), host=placed.back_host)
-    middle = guests.relay(exported=MIDDLE, label=label)
+async def test_caller_and_callee_have_links_of_their_own_to_one_interface(placed: Placed) -> None:
+    apart = {"fuse": "never"}  # so that both imports leave the fused component, and must not be confused
+    await placed.start("first", guests.echo(tag="1:"), host=placed.back_host, limits=apart)
+    await placed.start("second", guests.echo(tag="2:"), host=placed.back_host, limits=apart)
+    await placed.lattice.link("front", "first", ECHO)
+    await placed.lattice.link("back", "second", ECHO)
+    await placed.pair(both(ECHO, MIDDLE), guests.relay(exported=MIDDLE), MIDDLE)
+    assert await placed.say("x") == "2:1:x"
+
+
+async def test_the_callee_goes_by_the_label_of_its_import(placed: Placed) -> None:
+    for name in ("default", "cache"):
+        await placed.start(name, guests.echo(tag=f"{name}:"), host=placed.back_host, limits={"fuse": "never"})
+        await placed.lattice.link("back", name, ECHO, name=name)
+    middle = guests.relay(exported=MIDDLE, label="cache")
     await placed.pair(guests.relay(imported=MIDDLE), middle, MIDDLE)
-    await lattice.link("front", "first", ECHO, name=label or "default")
-    await lattice.link("back", "second", ECHO, name=label or "default")
-    assert await placed.say("x") == "2:x"
+    assert await placed.say("x") == "cache:x"
+
+
+async def test_a_chain_of_three_gives_the_same(placed: Placed) -> None:
+    await placed.start("last", guests.echo(tag="e:"), host=placed.back_host)
+    await placed.start("back", guests.relay(exported=MIDDLE), host=placed.back_host)
+    await placed.start("front", guests.relay(imported=MIDDLE), host=placed.front_host)
+    await placed.lattice.link("back", "last", ECHO)
+    await placed.lattice.link("front", "back", MIDDLE)
+    if placed.fuses:
+        await placed.lattice.fused("front", "back", "last")
+    assert await placed.say("x") == "e:x"
 
 
 async def test_the_callee_reads_config_of_its_own(placed: Placed) -> None:
@@ -63,7 +80,7 @@ async def test_the_callee_reads_config_of_its_own(placed: Placed) -> None:
         assert (await lattice.ask("config", "put", name, greeting=value)).success
     await placed.start("back", guests.config_reader(exported=ECHO), host=placed.back_host, config=["theirs"])
     await placed.start("front", guests.relay(), host=placed.front_host, config=["ours"])
-    await lattice.link("front", "back", ECHO)
+    await placed.joined()
     assert await placed.say("greeting") == "of the callee"
     assert (await lattice.ask("config", "put", "theirs", greeting="changed")).success
 
@@ -78,8 +95,19 @@ async def test_an_instance_that_is_reused_keeps_its_state_between_calls(placed: 
     assert [await placed.say("x") for _ in range(3)] == ["1", "2", "3"]
 
 
-async def test_a_fresh_instance_has_none(placed: Placed) -> None:
-    await placed.pair(guests.relay(), counter(), back_limits={"reuse": False})
+@pytest.mark.parametrize("front_reuses", [False, True])
+async def test_a_fresh_instance_has_none(placed: Placed, front_reuses: bool) -> None:
+    """With `fuse: always` the callee's instance lives as long as its caller's, as its owner then accepts."""
+    fuse = {"fuse": "always"} if placed.fuses else {}
+    await placed.start("back", counter(), host=placed.back_host, limits={"reuse": False, **fuse})
+    await placed.start("front", guests.relay(), host=placed.front_host, limits={"reuse": front_reuses})
+    await placed.joined()
+    kept = placed.fuses and front_reuses
+    assert [await placed.say("x") for _ in range(3)] == (["1", "2", "3"] if kept else ["1", "1", "1"])
+
+
+async def test_a_fresh_instance_stays_fresh_where_nobody_allowed_anything_else(placed: Placed) -> None:
+    await placed.pair(guests.relay(), counter(), back_limits={"reuse": False}, unfused="fresh instance")
     assert [await placed.say("x") for _ in range(3)] == ["1", "1", "1"]
 
 
@@ -93,7 +121,7 @@ async def test_calls_at_once_do_not_mix(placed: Placed) -> None:
 async def test_a_callee_with_room_for_one_serves_all_one_after_the_other(placed: Placed) -> None:
     await placed.start("back", guests.echo(), host=placed.back_host, count=1)
     await placed.start("front", guests.relay(), host=placed.front_host)
-    await placed.lattice.link("front", "back", ECHO)
+    await placed.joined(unfused="max_instances")
     texts = [str(number) for number in range(20)]
     assert await asyncio.gather(*(placed.say(text) for text in texts)) == texts
 
@@ -127,7 +155,7 @@ class Store(Provider):
 async def test_a_providers_resource_goes_from_caller_to_callee(placed: Placed) -> None:
     reader = "test:placed/reader@1.0.0"
     async with ProviderInstance(Store(), placed.lattice.bus, provider_id="store"):
-        await placed.pair(opener_of_handles(), reader_of_handles(), reader)
+        await placed.pair(opener_of_handles(), reader_of_handles(), reader, unfused="passes resources of")
         for source in ("front", "back"):
             await placed.lattice.link(source, "store", "lath:test/store@1.0.0")
         for _ in range(2):

@@ -6,7 +6,7 @@ import asyncio
 
 import guests
 import pytest
-from placed_guests import ECHO, FRONT
+from placed_guests import ECHO, FRONT, risky, trying
 
 from lath.model import LinkSelector
 from lath.provider import Call, Provider, operation
@@ -32,8 +32,11 @@ async def test_a_trap_of_the_callee_is_the_cause_that_its_callers_caller_reads(p
 
 @pytest.mark.parametrize("function", ["trap", "grow"])
 async def test_after_a_trap_of_the_callee_it_serves_its_other_callers(placed: Placed, function: str) -> None:
-    small = {"memory_bytes_max": 16 * 1024 * 1024}
-    await placed.pair(guests.relay(function=function), guests.echo(), back_limits=small)
+    small = {"memory_bytes_max": 16 * 1024 * 1024} if function == "grow" else {}
+    await placed.pair(
+        guests.relay(function=function), guests.echo(), back_limits=small, unfused=next(iter(small), "")
+    )
+    placed.only_fused = False
     await placed.start("other", guests.relay(), host=placed.front_host)
     await placed.lattice.link("other", "back", ECHO)
     error = await placed.failure("x")
@@ -50,14 +53,30 @@ async def test_a_call_that_never_ends_ends_with_its_deadline(placed: Placed) -> 
     await ended(placed)
 
 
+async def test_a_trap_of_the_callee_is_told_to_the_caller_unless_they_are_fused(placed: Placed) -> None:
+    """The one difference in results: a fused callee takes its caller with it, which so is told nothing."""
+    await placed.pair(trying(), risky(), "test:placed/risky@1.0.0")
+    assert await placed.say("ok") == "ok"
+    assert await placed.say("error") == "error"
+    if placed.fuses:
+        error = await placed.failure("trap")
+        assert error.kind == "trap" and error.may_have_run and "unreachable" in error.message
+    else:
+        told = await placed.say("trap")
+        assert told.startswith("trap: ") and "unreachable" in told
+    assert await placed.say("ok") == "ok"
+
+
 async def test_a_function_that_the_callee_lacks_is_named(placed: Placed) -> None:
-    await placed.pair(guests.relay(function="sing"), guests.echo())
+    await placed.pair(guests.relay(function="sing"), guests.echo(), unfused="sing")
     error = await placed.failure("x")
     assert "not_found" in error.message and "sing" in error.message and "say" in error.message
 
 
 async def test_a_version_that_the_callee_lacks_is_named_and_so_is_the_one_that_it_has(placed: Placed) -> None:
-    await placed.pair(guests.relay(imported=ECHO), guests.echo("test:words/echo@2.0.0"))
+    await placed.pair(
+        guests.relay(imported=ECHO), guests.echo("test:words/echo@2.0.0"), unfused="not a version compatible"
+    )
     error = await placed.failure("x")
     assert "not_found" in error.message
     assert "test:words/echo@1.0.0" in error.message and "test:words/echo@2.0.0" in error.message
@@ -70,6 +89,7 @@ async def test_a_compatible_version_is_served(placed: Placed) -> None:
 
 async def test_a_link_that_was_deleted_is_not_found(placed: Placed) -> None:
     await placed.pair(guests.relay(), guests.echo())
+    placed.only_fused = False
     assert await placed.say("x") == "x"
     await placed.lattice.links.delete("front", "test", "words", "default")
 
@@ -84,6 +104,7 @@ async def test_a_link_that_was_deleted_is_not_found(placed: Placed) -> None:
 @pytest.mark.parametrize("side", ["front_host", "back_host"])
 async def test_a_link_that_is_held_fails_at_once_until_it_is_pulled(placed: Placed, side: str) -> None:
     await placed.pair(guests.relay(), guests.echo())
+    placed.only_fused = False
     assert await placed.say("x") == "x"
     routes = getattr(placed, side).services.routes
     await routes.purge(LinkSelector(), hold=True)
@@ -95,6 +116,7 @@ async def test_a_link_that_is_held_fails_at_once_until_it_is_pulled(placed: Plac
 
 async def test_a_callee_that_is_stopped_is_unavailable(placed: Placed) -> None:
     await placed.pair(guests.relay(), guests.echo())
+    placed.only_fused = False
     assert await placed.say("x") == "x"
     await placed.lattice.start_component("back", guests.echo(), host=placed.back_host, count=0)
     presence = placed.front_host.services.presence

@@ -33,6 +33,7 @@ def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 async def spans_of_a_call(placed: Placed, traces: Path, *, fails: bool = False) -> list[SpanNode]:
+    placed.only_fused = False  # sampled calls run unfused, so that a trace shows every call
     with telemetry.use(CALLER):
         await (placed.failure("x") if fails else placed.say("x"))
     await asyncio.to_thread(telemetry.shutdown)
