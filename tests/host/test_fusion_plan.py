@@ -7,6 +7,9 @@ from typing import Any
 
 import guests
 import pytest
+from choosing_guests import chooser
+from engine_guests import BUCKETS
+from fuse_components import KEEPER
 
 from lath.names import InterfaceName
 from lath_host.components.fusion_plan import Member, Plan, plan
@@ -19,13 +22,21 @@ ECHO = "test:words/echo@1.0.0"
 FRONT = "test:words/front@1.0.0"
 MIDDLE = "test:words/middle@1.0.0"
 
+RUN = """
+  (core module $run (func (export "run") (result i32) (i32.const 0)))
+  (core instance $running (instantiate $run))
+  (func $run (result (result)) (canon lift (core func $running "run")))
+  (instance $service (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.6" (instance $service))
+"""
+
 Links = dict[tuple[str, str, str], str]
 """(source, interface without version, link name) -> target."""
 TO_ECHO: Links = {("front", "test:words/echo", "default"): "echo"}
 
 
-async def member(engine: Engine, id_: str, source: str, fuse: Any = "auto", **limits: Any) -> Member:
-    compiled = await engine.compile(source.encode())
+async def member(engine: Engine, id_: str, source: str | bytes, fuse: Any = "auto", **limits: Any) -> Member:
+    compiled = await engine.compile(source if isinstance(source, bytes) else source.encode())
     chosen, timeout_ms = Limits(**{"reuse": True, **limits}), limits.get("timeout_ms")
     return Member(id_, f"{id_}-1", chosen, timeout_ms, fuse, compiled, Offered(id_, compiled.world))
 
@@ -159,6 +170,26 @@ async def test_exports_that_do_not_fit_are_refused_with_the_reason(
     made = planned(TO_ECHO, front, await member(engine, "echo", offered))
     assert made.joins == ()
     assert reason in made.unfused["echo"]
+
+
+async def test_a_service_and_who_chooses_links_while_it_runs_are_left_out(engine: Engine) -> None:
+    front, echo = await member(engine, "front", guests.relay()), await member(engine, "echo", guests.echo())
+    service = await member(engine, "echo", f"{guests.echo().rstrip()[:-1]} {RUN})")
+    assert planned(TO_ECHO, front, service).unfused == {"echo": "echo is a service, which runs by itself"}
+    choosing = await member(engine, "front", chooser())
+    assert planned(TO_ECHO, choosing, echo).unfused == {
+        "echo": "front chooses its links by name while it runs"
+    }
+
+
+async def test_a_callees_resources_may_pass_and_may_not_be_given_out(engine: Engine) -> None:
+    links = {("user", f"lath:test/{interface}", "default"): "keeper" for interface in ("store", "atomics")}
+    keeper = await member(engine, "keeper", KEEPER)
+    using = BUCKETS[: BUCKETS.index(b'(func (export "pass-own") (param "bucket"')] + b")"
+    assert ids(planned(links, await member(engine, "user", using), keeper)) == ["user", "keeper"]
+    made = planned(links, await member(engine, "user", BUCKETS), keeper)
+    assert made.joins == ()
+    assert made.unfused["keeper"].startswith("user passes handles to and from its callers")
 
 
 async def test_plans_are_equal_as_long_as_the_same_instances_of_the_same_limits_are_joined(

@@ -17,7 +17,7 @@ from lath.model import FuseMode
 from lath.names import DEFAULT_LINK, InterfaceName
 from lath.wit.types import World
 from lath_host.components import link_choice
-from lath_host.components.fusion_types import gives_handles, missing_function
+from lath_host.components.fusion_types import missing_function, passes_handles
 from lath_host.components.offered import Offered
 from lath_host.components.service_run import service_interface
 from lath_host.engine.compose.fuse import Join
@@ -149,9 +149,20 @@ class _Planning:
                 f"{callee.id} does not export {function} of {export_name} of the type that "
                 f"{caller.id} imports"
             )
-        if gives_handles(self._root.world, [import_name] if caller is self._root else []):
-            return None, f"{self._root.id} gives out handles of resources, which live in its own instances"
+        if passes_handles(self._root.world, self._imports_from(callee)):
+            return None, (
+                f"{self._root.id} passes handles to and from its callers, of resources that live in its own "
+                "instances"
+            )
         return Join(caller.id, import_name, callee.id, export_name), ""
+
+    def _imports_from(self, callee: Member) -> list[str]:
+        """The root's imports that a component answers."""
+        return [
+            name
+            for name, interface, link_name in linkable_imports(self._root)
+            if self._target_of(self._root.id, interface, link_name) == callee.id
+        ]
 
     def _refusal(self, caller: Member, callee: Member) -> str | None:
         for member in (caller, callee):

@@ -20,8 +20,8 @@ def missing_function(imported: Interface, exported: Interface) -> str | None:
     return None
 
 
-def gives_handles(world: World, joined: Collection[str] = ()) -> bool:
-    """Whether callers get handles of resources that live in the component's own instances.
+def passes_handles(world: World, joined: Collection[str] = ()) -> bool:
+    """Whether a component and its callers pass handles of resources that live in its own instances.
 
     Args:
         world: The component's.
