@@ -23,6 +23,7 @@ from lath_host.testing import InProcessLattice
 ECHO = "test:words/echo@1.0.0"
 FRONT = "test:words/front@1.0.0"
 MIDDLE = "test:words/middle@1.0.0"
+OUTER = "test:words/outer@1.0.0"
 REUSE = {"reuse": True}
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
@@ -353,11 +354,14 @@ async def test_a_component_that_stops_lets_what_runs_fused_finish(
 ) -> None:
     lattice = lattice_in_process
     await start_gated(lattice)
-    running = asyncio.ensure_future(say(lattice))
+    await start(lattice, "outer", guests.relay(exported=OUTER, imported=FRONT), limits={"fuse": "never"})
+    await lattice.link("outer", "front", FRONT)
+    running = asyncio.ensure_future(lattice.call("outer", OUTER, "say", "x"))
     await eventually(lambda: gate.waiting == 1)
-    way = lattice.hosts[0].services.components.get("front").fused_way
+    front = lattice.hosts[0].services.components.get("front")
     stopping = asyncio.ensure_future(lattice.start_component("front", guests.relay(), count=0))
-    await eventually(lambda: way.pool is None)
+    await eventually(lambda: front._pool._entrance.draining)
+    assert front.fused_way.pool is None
     gate.opened.set()
     assert await running == "middle:x"
     assert (await stopping).name == "component_scaled"
