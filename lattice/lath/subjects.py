@@ -27,6 +27,9 @@ HEADER_BULK: Final = "Lath-Bulk"
 HEADER_ASK: Final = "Lath-Ask"
 """On a message to the reply subject of a call that takes long: whether its caller still waits. One that does
 not answers it."""
+HEADER_NEAR: Final = "Lath-Near"
+"""On a call that may make a resource: the token, in hex, of a handle that its caller holds. The resource then
+lives in the same instance as that one, so that the two may meet in one call."""
 HEADER_EXPECTED_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
 HEADER_EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 HEADER_TTL: Final = "Nats-TTL"
@@ -113,6 +116,12 @@ def host_presence_key(host: str) -> str:
 
 CANCEL_FUNCTION: Final = "_cancel"
 """Stands where the function stands, in a message that cancels a call (its id is in the `Lath` header)."""
+RELEASE_FUNCTION: Final = "_release"
+"""Likewise in a message that tells an instance which handles of its resources nobody holds any more: the
+payload is a msgpack array of tokens. It is not answered."""
+RENEW_FUNCTION: Final = "_renew"
+"""Likewise in a message that tells an instance which handles of its resources somebody still holds."""
+_RESERVED_FUNCTIONS: Final = frozenset({CANCEL_FUNCTION, RELEASE_FUNCTION, RENEW_FUNCTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ def call_tail(source: str, link: str, interface: InterfaceName | None, function:
         if interface
         else f"{NO_LINK}.{NO_LINK}.{NO_LINK}"
     )
-    token = CANCEL_FUNCTION if function == CANCEL_FUNCTION else function_token(function)
+    token = function if function in _RESERVED_FUNCTIONS else function_token(function)
     return f"{check_name(source, 'source')}.{check_name(link, 'link name')}.{path}.{token}"
 
 
@@ -155,6 +164,19 @@ def call_instance(lattice: str, target: str, instance: str, tail: str) -> str:
         f"lath.rpci.{check_name(lattice, 'lattice')}.{check_name(target, 'target')}"
         f".{check_name(instance, 'instance')}.{tail}"
     )
+
+
+def handle_notice(lattice: str, target: str, instance: str, source: str, function: str) -> str:
+    """A message to one instance about handles of its resources.
+
+    Args:
+        lattice: The lattice.
+        target: The component whose resources they are.
+        instance: The instance that they live in.
+        source: Who tells.
+        function: `RELEASE_FUNCTION` or `RENEW_FUNCTION`.
+    """
+    return call_instance(lattice, target, instance, call_tail(source, NO_LINK, None, function))
 
 
 def call_any_pattern(lattice: str, target: str) -> str:
@@ -188,7 +210,7 @@ def parse_call(subject: str) -> CallSubject:
         _, _, lattice, target, instance, source, link, ns, pkg, interface, function = tokens
     else:
         raise InvalidArgument(f"{subject[:200]!r} is not the subject of a call")
-    if function != CANCEL_FUNCTION:
+    if function not in _RESERVED_FUNCTIONS:
         function = check_function(function.replace("~", "."))
     return CallSubject(lattice, target, instance, source, link, ns, pkg, interface, function)
 

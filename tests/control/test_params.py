@@ -55,7 +55,15 @@ def test_a_package_has_a_namespace() -> None:
 def test_limits_that_are_not_given_are_the_hosts() -> None:
     assert limits() is None
     given = limits(
-        memory="64MiB", timeout="5s", queue=0, reuse=True, calls=100, idle="1500ms", weight=3, fuse="never"
+        memory="64MiB",
+        timeout="5s",
+        queue=0,
+        reuse=True,
+        calls=100,
+        idle="1500ms",
+        weight=3,
+        fuse="never",
+        lease="1m",
     )
     assert given is not None
     assert given.model_dump(exclude_none=True) == {
@@ -67,6 +75,7 @@ def test_limits_that_are_not_given_are_the_hosts() -> None:
         "idle_seconds": 2,
         "cpu_weight": 3,
         "fuse": "never",
+        "lease_seconds": 60,
     }
 
 

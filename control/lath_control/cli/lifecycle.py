@@ -109,6 +109,12 @@ async def start_component(
         FuseMode | None,
         typer.Option("--fuse", help="Run it as one with those beside it.", rich_help_panel=_LIMITS),
     ] = None,
+    lease: Annotated[
+        str | None,
+        typer.Option(
+            "--lease", metavar="DURATION", help="How long unused handles live.", rich_help_panel=_LIMITS
+        ),
+    ] = None,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
 ) -> None:
@@ -138,6 +144,7 @@ async def start_component(
                     idle=idle,
                     weight=cpu_weight,
                     fuse=fuse,
+                    lease=lease,
                 ),
                 annotations=pairs(annotation or (), "annotation"),
                 local=local,

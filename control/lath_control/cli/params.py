@@ -84,6 +84,7 @@ def limits(
     idle: str | None = None,
     weight: int | None = None,
     fuse: FuseMode | None = None,
+    lease: str | None = None,
 ) -> ComponentLimits | None:
     """A component's limits; None where nothing is given.
 
@@ -101,6 +102,7 @@ def limits(
         "idle_seconds": math.ceil(duration_ms(idle) / 1000) if idle else None,
         "cpu_weight": weight,
         "fuse": fuse,
+        "lease_seconds": math.ceil(duration_ms(lease) / 1000) if lease else None,
     }
     given = {key: value for key, value in given.items() if value is not None}
     return parse(ComponentLimits, given, "limits") if given else None

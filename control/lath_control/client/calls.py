@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lath import subjects, telemetry, wit
-from lath.codec import FuncCodec, pack, unpack
+from lath.codec import FuncCodec, component_handles_in_params, unpack
+from lath.codec.handles import FindHandles, home_of
 from lath.codec.jsonform import params_from_json, result_to_json
 from lath.errors import NotFound
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName, check_target, shown, versions_compatible
@@ -34,6 +35,7 @@ class CalledFunction:
     function: str
     func: Func
     codec: FuncCodec
+    handles: FindHandles | None
 
 
 class Calls:
@@ -70,7 +72,8 @@ class Calls:
         if func is None:
             known = ", ".join(sorted(found.functions))
             raise NotFound(f"{found.name} of {target} has no function {shown(function)}; it has: {known}")
-        return CalledFunction(InterfaceName.parse(found.name), function, func, FuncCodec(func))
+        handles = component_handles_in_params(func)
+        return CalledFunction(InterfaceName.parse(found.name), function, func, FuncCodec(func), handles)
 
     async def _interface(self, target: str, asked: InterfaceName) -> Interface:
         provider = next((p for p in self._client.presence.instances(target) if p.kind == "provider"), None)
@@ -89,7 +92,7 @@ class Calls:
         timeout_ms: int,
     ) -> Any:
         found = await self.find(target, interface, function)
-        answer = await self._send(target, found, found.codec.encode_params(args), timeout_ms)
+        answer = await self._send(target, found, found.codec.params_to_wire(args), timeout_ms)
         return found.codec.decode_result(answer)
 
     async def call_json(
@@ -102,26 +105,29 @@ class Calls:
         timeout_ms: int,
     ) -> CallResult:
         found = await self.find(target, interface, function)
-        payload = pack(params_from_json(found.func, list(args)))
+        params = params_from_json(found.func, list(args))
         trace = telemetry.current() or new_trace()
         started = time.perf_counter()
         with telemetry.use(trace):
-            answer = await self._send(target, found, payload, timeout_ms)
+            answer = await self._send(target, found, params, timeout_ms)
         return CallResult(
             value=result_to_json(found.func, unpack(answer)),
             trace_id=trace.trace_id,
             elapsed_ms=round((time.perf_counter() - started) * 1000, 2),
         )
 
-    async def _send(self, target: str, found: CalledFunction, payload: bytes, timeout_ms: int) -> bytes:
+    async def _send(self, target: str, found: CalledFunction, params: list[Any], timeout_ms: int) -> bytes:
+        """Calls with wire values; one with handles goes to the instance that their resources live in."""
+        at = home_of(found.handles(params), target) if found.handles is not None else None
         tail = subjects.call_tail(CLIENT_SOURCE, NO_LINK, found.interface, found.function)
         return await self._client.caller.call(
             target,
             tail,
-            payload,
+            found.codec.pack_params(params),
             timeout_ms=timeout_ms,
             linked=False,
             interface_version=found.interface.version,
+            at=at,
         )
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
+from weakref import WeakSet
 
 from lath.bus import Bus
-from lath.codec import unpack_for_type
+from lath.codec import ComponentHandle, unpack_for_type
+from lath.codec.handles import parse_tokens
 from lath.errors import DeadlineExceeded, Draining, Internal, InvalidArgument, LimitExceeded, PayloadTooLarge
 from lath.model import ComponentDescription, Link, Presence
 from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
 from lath.presence import PresenceAnnouncer
 from lath.rpc import Caller, CallServer, IncomingCall
+from lath.subjects import RELEASE_FUNCTION, RENEW_FUNCTION
 from lath.telemetry import get_logger, measuring, recording, sampled
 from lath_host.components import guest_config, link_choice
 from lath_host.components.deployment import Deployment
 from lath_host.components.fusion import FusedWay, Fusion
 from lath_host.components.fusion_plan import Member
+from lath_host.components.held import HeldHandles, near_of
 from lath_host.components.imports import GuestCall, Imports
 from lath_host.components.local import LocalCall, LocalTargets, observed
-from lath_host.components.offered import Offered
+from lath_host.components.offered import Offer, Offered
 from lath_host.components.routes import Routes
 from lath_host.components.service_run import ServiceRun, service_interface
 from lath_host.engine.admission import Admission
@@ -74,12 +78,15 @@ class Component:
         self._draining = False
         self._limits = deployment.pool_limits()
         self._usage = Usage()
+        self._pools: WeakSet[InstancePool] = WeakSet()
+        self._holdings = HeldHandles(deployment.id, parts.bus, parts.targets, self._held)
         self.imports = Imports(
             deployment.id,
             parts.routes,
             parts.targets,
             parts.caller,
             parts.bus.lattice,
+            self._holdings,
             self._config,
             self._usage,
         )
@@ -96,6 +103,10 @@ class Component:
             self.instance_id,
             self._serve,
             metadata={"kind": "component", "host": parts.host_id},
+            notices={
+                RELEASE_FUNCTION: lambda data: self.release(parse_tokens(data)),
+                RENEW_FUNCTION: lambda data: self.renew(parse_tokens(data)),
+            },
         )
         self._presence = PresenceAnnouncer(parts.bus, self._describe_presence())
 
@@ -112,7 +123,7 @@ class Component:
         admission: Admission | None = None,
     ) -> InstancePool:
         """A pool of this component, or of what it is a part of."""
-        return InstancePool(
+        pool = InstancePool(
             self._parts.engine,
             compiled or self.compiled,
             limits,
@@ -121,7 +132,11 @@ class Component:
             log=self._guest_says,
             usage=self._usage,
             admission=admission,
+            instance_id=self.instance_id,
+            holdings=self._holdings,
         )
+        self._pools.add(pool)
+        return pool
 
     def _make_fused_pool(self, compiled: CompiledComponent, on_import: ImportHandler) -> InstancePool:
         return self._make_pool(
@@ -137,6 +152,7 @@ class Component:
             InvalidArgument: The component imports what cannot be supported, or cannot be instantiated.
         """
         await self._pool.start()
+        self._parts.targets.homes[self.instance_id] = self
         await self._server.start()
         await self._presence.start()
         if self._service is not None:
@@ -167,11 +183,15 @@ class Component:
         await self._presence.withdraw()
 
     async def leave_bus(self) -> None:
-        """Takes no more calls from the bus and returns once those that run have ended.
+        """Takes no more calls from the bus; returns once those that run have ended, and handles are dropped.
 
         Withdraw first. Components beside it may still call it: what they run before they stop may need it.
         """
+        if self._pool.stats.pinned:
+            await self._pool.retire()
         await self._server.drain(DRAIN_LINGER_MS)
+        for pool in self._pools:
+            pool.clear_idle()  # what they hold of others' resources is needed no more
 
     async def stop(self, grace_ms: float) -> None:
         """Takes no new calls, lets those that run finish for `grace_ms` at most, and closes."""
@@ -200,6 +220,8 @@ class Component:
             await self._service.close()
         await self.fused_way.close()
         await self._pool.close()
+        self._parts.targets.homes.pop(self.instance_id, None)
+        await self._holdings.close()
 
     def _take_no_more(self) -> None:
         """From here on it gets no call of a component beside it, as itself or as a part of that."""
@@ -220,9 +242,7 @@ class Component:
         )
         params = unpack_for_type(call.payload)
         context = GuestCall(call.deadline, header.app_version)
-        result: bytes = _sendable(
-            export.pack, await self._run(export.interface, export.function, params, context)
-        )
+        result: bytes = _sendable(export.pack, await self._run(export, params, context, near_of(call.near)))
         self._usage.bytes_in += len(call.payload)
         self._usage.bytes_out += len(result)
         if recording() or measuring():
@@ -239,23 +259,26 @@ class Component:
                 name.namespace, name.package, name.interface, name.version, call.function
             )
             context = GuestCall(call.deadline, call.app_version, hops=call.hops)
-            result = await self._run(export.interface, export.function, call.params, context)
+            result = await self._run(export, call.params, context, call.near)
             if export.check is not None:
                 _sendable(export.check, result)
             return result
 
-    async def _run(self, interface: str, function: str, params: Any, context: GuestCall) -> Any:
+    async def _run(self, export: Offer, params: Any, context: GuestCall, near: bytes) -> Any:
         if not isinstance(params, list):
-            raise InvalidArgument(f"the parameters of {function} must be an array, one item for each")
+            raise InvalidArgument(f"the parameters of {export.function} must be an array, one item for each")
+        interface, function = export.interface, export.function
         fused = self.fused_way.pool
-        if fused is not None and not sampled():
+        if fused is not None and not export.owned and not sampled():
             left_ms = self._left_ms(function, context)
             try:
                 return await fused.call(interface, function, params, context=context, timeout_ms=left_ms)
             except Draining:
                 pass  # it was withdrawn before the call had its turn, so nothing has run
         left_ms = self._left_ms(function, context)
-        return await self._pool.call(interface, function, params, context=context, timeout_ms=left_ms)
+        return await self._pool.call(
+            interface, function, params, context=context, timeout_ms=left_ms, near=near
+        )
 
     def _left_ms(self, function: str, context: GuestCall) -> int:
         left_ms = (context.deadline - asyncio.get_running_loop().time()) * 1000
@@ -263,6 +286,21 @@ class Component:
             raise DeadlineExceeded(f"the time-out passed before {function} of {self.id} was run")
         longest_ms = self.deployment.limits.timeout_ms or left_ms
         return max(1, int(min(left_ms, longest_ms)))
+
+    # --- handles ---------------------------------------------------------------------------------------
+
+    def renew(self, tokens: Sequence[bytes]) -> None:
+        """Somebody still holds the handles of these tokens."""
+        self._pool.renew(tokens)
+
+    def release(self, tokens: Sequence[bytes]) -> None:
+        """Nobody holds them any more."""
+        deadline = asyncio.get_running_loop().time() + self._limits.timeout_ms / 1000
+        self._pool.release(tokens, GuestCall(deadline))
+
+    def _held(self) -> Iterator[ComponentHandle]:
+        """The handles of other components' resources that its guests hold."""
+        return (handle for pool in list(self._pools) for handle in pool.held())
 
     def has_room(self) -> bool:
         return not self._draining and self._pool.has_room()
@@ -279,7 +317,7 @@ class Component:
         return self._unsupported_export(link)
 
     def _unsupported_export(self, link: Link) -> str | None:
-        """What of the linked interfaces cannot be called yet, such as a component's own resources."""
+        """What of the linked interfaces cannot be called."""
         package = f"{link.wit_namespace}:{link.wit_package}/"
         linked = {package + interface for interface in link.interfaces}
         for name in self.offered.interfaces:

@@ -12,12 +12,31 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lath import subjects
-from lath.codec import params_packer, size_check, unpack_for_type
-from lath.errors import DeadlineExceeded, DidNotRun, Internal, InvalidArgument, LinkNotFound, Overloaded
+from lath.codec import (
+    ComponentHandle,
+    component_handles_in_params,
+    component_handles_in_result,
+    params_packer,
+    size_check,
+    unpack_for_type,
+)
+from lath.codec.handles import FindHandles, home_of
+from lath.errors import (
+    DeadlineExceeded,
+    DidNotRun,
+    Draining,
+    Internal,
+    InvalidArgument,
+    LinkNotFound,
+    NotFound,
+    Overloaded,
+    Unavailable,
+)
 from lath.model import Link
 from lath.names import InterfaceName, check_function, check_name
 from lath.rpc import TIMEOUT_MS_DEFAULT, Caller, FailedAttempt, may_retry
 from lath_host.components import guest_config, link_choice
+from lath_host.components.held import HeldHandles
 from lath_host.components.local import LocalCall, LocalTarget, LocalTargets, call_locally
 from lath_host.components.routes import Routes
 from lath_host.engine.linkage import CallContext, Import
@@ -39,12 +58,14 @@ class GuestCall(CallContext):
         app_version: Of the app that the request belongs to; empty outside an app.
         choices: The link names that the guest has chosen meanwhile, by interface without a version
             (`link_choice`); None where it chose none.
+        made: Of each component, the resource that the guest got last; None where it got none.
         hops: How many calls in a row, this one included, have not left the process.
     """
 
     deadline: float
     app_version: str = ""
     choices: dict[str, str] | None = None
+    made: dict[str, ComponentHandle] | None = None
     hops: int = 0
 
 
@@ -61,6 +82,8 @@ class _Route:
         pack: Packs the parameters.
         check: Refuses parameters that are too large to be sent, without packing them; None where none can be.
         chooses: Whether it is the import by which a guest chooses links.
+        named: Finds the handles of components' resources in the parameters; None where none can be.
+        made: Likewise in the result.
     """
 
     interface: InterfaceName
@@ -71,6 +94,8 @@ class _Route:
     pack: Callable[[Any], bytes]
     check: Callable[[Any], None] | None
     chooses: bool
+    named: FindHandles | None
+    made: FindHandles | None
 
 
 class Imports:
@@ -82,6 +107,7 @@ class Imports:
         targets: What runs in this process.
         caller: Calls over the bus.
         lattice: The lattice's name, for spans.
+        holdings: Tells of handles that are nobody's any more.
         config: The component's own config as it stands now.
         usage: Counts the bytes that go over the bus.
     """
@@ -93,6 +119,7 @@ class Imports:
         targets: LocalTargets,
         caller: Caller,
         lattice: str,
+        holdings: HeldHandles,
         config: Callable[[], Mapping[str, str]],
         usage: Usage,
     ) -> None:
@@ -101,6 +128,7 @@ class Imports:
         self._targets = targets
         self._caller = caller
         self._lattice = lattice
+        self._holdings = holdings
         self._config = config
         self._usage = usage
         self._known: dict[tuple[str, str], _Route] = {}
@@ -129,16 +157,72 @@ class Imports:
                 return guest_config.answer(self._config, route.function, params)
             raise
         # The engine awaits this in the task of the guest's call, so the trace is the current one already.
+        if route.named is not None or route.made is not None:
+            return await self._call_with_handles(link, route, context, params)
+        return await self._call(link, route, context, params)
+
+    async def _call(
+        self,
+        link: Link,
+        route: _Route,
+        context: GuestCall,
+        params: list[Any],
+        at: ComponentHandle | None = None,
+    ) -> Any:
+        """Makes a call, at the instance that `at` lives in, or at any."""
         if context.deadline == ENDLESS:
             now = asyncio.get_running_loop().time()
             context = GuestCall(now + TIMEOUT_MS_DEFAULT / 1000, context.app_version, hops=context.hops)
-        local = self._targets.find(link.target)
+        local = self._targets.homes.get(at.instance) if at else self._targets.find(link.target)
         if local is not None:
-            return await self._call_here(local, link, route, context, params)
-        return await self._call_over_bus(link, route, context, params)
+            return await self._call_here(local, link, route, context, params, at)
+        return await self._call_over_bus(link, route, context, params, at=at)
+
+    # -- handles of components' resources --------------------------------------------------------------------
+
+    async def _call_with_handles(
+        self, link: Link, route: _Route, context: GuestCall, params: list[Any]
+    ) -> Any:
+        """A call whose types have resources in them: it goes to the instance that the target's live in.
+
+        What it makes lives beside the last that the guest got in its call, where that can be.
+        """
+        named = list(route.named(params)) if route.named is not None else []
+        at = home_of(named, link.target)
+        try:
+            if at is None and route.made is not None and context.made and link.target in context.made:
+                result = await self._call_near(link, route, context, params, context.made[link.target])
+            else:
+                result = await self._call(link, route, context, params, at)
+        except BaseException as error:
+            unsent = isinstance(error, DidNotRun)
+            for each in named:
+                if each.mode == "own" and (unsent or each.handle.component == link.target):
+                    self._holdings.ended(each.handle)  # given away, and taken by nobody else
+            raise
+        for each in route.made(result) if route.made is not None else ():
+            context.made = {**(context.made or {}), each.handle.component: each.handle}
+        return result
+
+    async def _call_near(
+        self, link: Link, route: _Route, context: GuestCall, params: list[Any], near: ComponentHandle
+    ) -> Any:
+        """A call to the instance that `near` lives in, or, where that cannot be, to any."""
+        try:
+            return await self._call(link, route, context, params, near)
+        except (NotFound, Unavailable, Draining, Overloaded):
+            return await self._call(link, route, context, params)
+
+    # -- ways ------------------------------------------------------------------------------------------------
 
     async def _call_here(
-        self, target: LocalTarget, link: Link, route: _Route, context: GuestCall, params: list[Any]
+        self,
+        target: LocalTarget,
+        link: Link,
+        route: _Route,
+        context: GuestCall,
+        params: list[Any],
+        at: ComponentHandle | None,
     ) -> Any:
         if route.check is not None:
             route.check(params)
@@ -153,11 +237,12 @@ class Imports:
             app_version=context.app_version,
             lattice=self._lattice,
             hops=context.hops + 1,
+            near=at.token if at else b"",
         )
         try:
             return await call_locally(target, link.target, call)
         except DidNotRun as error:
-            if not may_retry(error, 1, isinstance(error, Overloaded)):
+            if at is not None or not may_retry(error, 1, isinstance(error, Overloaded)):
                 raise
             earlier = FailedAttempt(target.instance_id, error)
         return await self._call_over_bus(link, route, context, params, earlier)
@@ -169,6 +254,7 @@ class Imports:
         context: GuestCall,
         params: list[Any],
         earlier: FailedAttempt | None = None,
+        at: ComponentHandle | None = None,
     ) -> Any:
         left_ms = int((context.deadline - asyncio.get_running_loop().time()) * 1000)
         if left_ms <= 0:
@@ -187,6 +273,7 @@ class Imports:
             interface_version=route.interface.version,
             app_version=context.app_version,
             earlier=earlier,
+            at=at,
         )
         self._usage.bytes_in += len(reply)
         try:
@@ -236,6 +323,8 @@ class Imports:
             pack=params_packer(wanted.func),
             check=size_check([param.type for param in wanted.func.params]),
             chooses=link_choice.is_link_choice(interface),
+            named=component_handles_in_params(wanted.func),
+            made=component_handles_in_result(wanted.func),
         )
         self._known[wanted.name, wanted.function] = route
         return route

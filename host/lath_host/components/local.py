@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -35,6 +35,7 @@ class LocalCall:
         app_version: Of the app that the request belongs to.
         lattice: For spans.
         hops: How many calls in a row have not left this process.
+        near: The token of a handle that its caller holds: what the call makes is to live beside that.
     """
 
     source: str
@@ -47,6 +48,7 @@ class LocalCall:
     app_version: str = ""
     lattice: str = ""
     hops: int = 0
+    near: bytes = b""
 
 
 HOPS_PER_TASK: Final = 16
@@ -70,10 +72,24 @@ class LocalTarget(Protocol):
         """Runs a call by its deadline; takes and returns wire values; raises `LathError`."""
 
 
+class LocalHome(LocalTarget, Protocol):
+    """An instance in this process that resources live in."""
+
+    def renew(self, tokens: Sequence[bytes]) -> None:
+        """Somebody still holds the handles of these tokens."""
+
+    def release(self, tokens: Sequence[bytes]) -> None:
+        """Nobody holds them any more."""
+
+
 class LocalTargets:
-    """What this process serves, by target id."""
+    """What this process serves, by target id; and the instances that resources live in, by instance id.
+
+    An instance that stops is no target any more, and is a home until all of it has ended.
+    """
 
     def __init__(self) -> None:
+        self.homes: dict[str, LocalHome] = {}
         self._targets: dict[str, LocalTarget] = {}
 
     def add(self, target_id: str, target: LocalTarget) -> None:

@@ -10,6 +10,7 @@ from lath.codec import result_packer, size_check
 from lath.errors import NotFound
 from lath.names import NO_LINK, InterfaceName, versions_compatible
 from lath.wit.types import Func, World
+from lath_host.engine.values import ExportedHandle, handles_in
 
 WORLD_LEVEL: Final = ""
 """The name of the export that holds the functions of the world itself."""
@@ -27,6 +28,7 @@ class Offer:
         func: Its signature.
         pack: Packs the wire value of its result.
         check: Refuses a result that is too large to be sent, without packing it; None where none can be.
+        owned: Whether its types mention resources that live in the component's own instances.
     """
 
     interface: str
@@ -34,6 +36,7 @@ class Offer:
     func: Func
     pack: Callable[[Any], bytes]
     check: Callable[[Any], None] | None
+    owned: bool
 
 
 class Offered:
@@ -99,7 +102,9 @@ class Offered:
             raise NotFound(
                 f"{shown} as exported by {self._id} has no function {function}; it has: {functions or 'none'}"
             )
-        return Offer(name, function, func, result_packer(func), size_check(func.result))
+        types = [*(param.type for param in func.params), func.result]
+        owned = any(isinstance(handle, ExportedHandle) for type_ in types for handle in handles_in(type_))
+        return Offer(name, function, func, result_packer(func), size_check(func.result), owned)
 
     def version_of(self, asked: InterfaceName) -> str:
         """The export that answers calls of an interface, by the name that it has in the component.

@@ -28,7 +28,7 @@ from lath_host.engine.allocation import INSTANCES_MAX, has_address_space, use_sl
 from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
 from lath_host.engine.compose.around import bridges_around
-from lath_host.engine.compose.bridge import crossings_of, drops_of
+from lath_host.engine.compose.bridge import crossings_of, needed_of
 from lath_host.engine.compose.fuse import Join
 from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name
 from lath_host.engine.epochs import Epochs
@@ -154,8 +154,8 @@ class Engine:
         # apart: whoever starts a component waits for it to be compiled, and nobody waits for a fused one
         self._fusers = _one_thread("lath-fuse", nice)
         self._cache = CompileCache(cache_dir) if cache_dir else None
-        self._carried = crossings_of if bridge else drops_of
-        self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'drops'}{BRIDGE_VERSION}"
+        self._carried = crossings_of if bridge else needed_of
+        self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"
         self._settings += self.features.key
         self._plain = "slots" if slots else "plain"
         self._closed = False

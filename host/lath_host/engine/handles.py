@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 import itertools
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from msgpack import ExtType
 
@@ -29,25 +29,32 @@ HANDLES_MAX: Final = 100_000
 """Handles that one guest may hold, or give out: one that never drops any must not fill the host's memory."""
 _REP_MASK: Final = 0xFFFFFFFF
 
-OnDrop = Callable[[ComponentHandle], None]
-"""Told, from any thread, that a guest has dropped the handle of another component's resource."""
+
+class Holdings(Protocol):
+    """Who hears of the handles of other components' resources that guests hold. Called from any thread."""
+
+    def began(self, handle: ComponentHandle) -> None:
+        """A guest holds it from now on."""
+
+    def ended(self, handle: ComponentHandle) -> None:
+        """A guest has dropped it, or is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where the resources of a component's own live, and who hears of dropped handles of others' resources.
+    """Where the resources of a component's own live, and who hears of those of others that it holds.
 
     Attributes:
         component: The component's id.
         instance: The instance id of the component on this host.
         lease_seconds: How long a handle lives without a call or a renewal.
-        on_drop: Told of dropped handles of other components' resources. None: nobody is.
+        holdings: None: nobody hears.
     """
 
     component: str
     instance: str
     lease_seconds: int
-    on_drop: OnDrop | None = None
+    holdings: Holdings | None = None
 
 
 class Held(NamedTuple):
@@ -108,7 +115,9 @@ class GuestHandles:
             capi.check(capi.resource_host_to_any(self._context, host, ctypes.addressof(slot)))
         finally:
             capi.resource_host_delete(host)
-        self.held[rep] = Held(value, handle.mode == "borrow")
+        self.held[rep] = held = Held(value, handle.mode == "borrow")
+        if self._home.holdings is not None and _is_kept(held):
+            self._home.holdings.began(ComponentHandle.parse(value.data))
         return slot.value or 0
 
     def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
@@ -166,9 +175,14 @@ class GuestHandles:
     def of_components(self) -> Iterator[ComponentHandle]:
         """Those of other components' resources that it holds."""
         for held in list(self.held.values()):
-            if held.value.code == COMPONENT_RESOURCE and not held.lent:
+            if _is_kept(held):
                 yield ComponentHandle.parse(held.value.data)
 
     def _tell(self, held: Held) -> None:
-        if held.value.code == COMPONENT_RESOURCE and not held.lent and self._home.on_drop is not None:
-            self._home.on_drop(ComponentHandle.parse(held.value.data))
+        if self._home.holdings is not None and _is_kept(held):
+            self._home.holdings.ended(ComponentHandle.parse(held.value.data))
+
+
+def _is_kept(held: Held) -> bool:
+    """Whether it is the guest's own to keep or drop, of a component's resource."""
+    return held.value.code == COMPONENT_RESOURCE and not held.lent

@@ -113,9 +113,9 @@ class Pins:
         self._check_given_away(named)
         return next(iter(pins))
 
-    def near(self, handle: ComponentHandle) -> Pin | None:
+    def near(self, token: bytes) -> Pin | None:
         """The instance that a handle lives in; None where it is not known here any more."""
-        return None if self._shut else self._by_token.get(handle.token)
+        return None if self._shut else self._by_token.get(token)
 
     def _pin_of(self, handle: ExportedHandle, named: ComponentHandle) -> Pin:
         what = f"the handle of {handle.resource} of {handle.interface}"

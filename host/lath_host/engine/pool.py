@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from time import perf_counter_ns
 from typing import Any, Final
@@ -26,7 +26,7 @@ from lath_host.engine.engine import CompiledComponent, Engine
 from lath_host.engine.explain import MemoryExceeded
 from lath_host.engine.exports import ExportPlan, Exports
 from lath_host.engine.guest import Guest, GuestSettings
-from lath_host.engine.handles import Given, Home, OnDrop
+from lath_host.engine.handles import Given, Holdings, Home
 from lath_host.engine.idle import IdleGuests
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import CallContext, ImportHandler, Linkage
@@ -53,7 +53,7 @@ class InstancePool:
         usage: Where what calls use is summed up; None makes one.
         admission: Whose permits its calls take, where other pools share them; None makes one.
         instance_id: The instance of the component that handles of its resources are addressed to.
-        on_drop: Told, from any thread, of handles of other components' resources that guests have dropped.
+        holdings: Told of the handles of other components' resources that guests hold and drop.
 
     Raises:
         InvalidArgument: The component has an import that cannot be carried.
@@ -71,7 +71,7 @@ class InstancePool:
         usage: Usage | None = None,
         admission: Admission | None = None,
         instance_id: str = "local",
-        on_drop: OnDrop | None = None,
+        holdings: Holdings | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -91,7 +91,7 @@ class InstancePool:
         self._idle = self._kept.guests
         self._admission = admission or Admission(name, limits.max_instances, limits.queue_max)
         self._entrance = Entrance(self._admission)
-        self._home = Home(name, instance_id, limits.lease_seconds, on_drop)
+        self._home = Home(name, instance_id, limits.lease_seconds, holdings)
         self._pins = Pins(
             self._home, self._admission, drop=self._run_destructor, rest=self._rest, throw=self._throw
         )
@@ -155,7 +155,7 @@ class InstancePool:
         *,
         context: CallContext,
         timeout_ms: int | None = None,
-        near: ComponentHandle | None = None,
+        near: bytes = b"",
     ) -> Any:
         """Calls an exported function.
 
@@ -165,7 +165,8 @@ class InstancePool:
             params: Wire values.
             context: Given to every import that is made meanwhile.
             timeout_ms: For the whole call, waiting for an instance included; None: the limit's.
-            near: A handle that the caller holds: one that is made now lives in the same instance, if it can.
+            near: The token of a handle that the caller holds: what is made now lives in the same instance, if
+                it can. Empty: in any.
 
         Returns:
             The result as a wire value, None where there is none.
@@ -187,7 +188,7 @@ class InstancePool:
         data = export.lower_params(params, arena)
         limit_ms = timeout_ms or self.limits.timeout_ms
         if arena.named or (near and export.gives_handles):
-            pin = self._pins.find(arena.named) if arena.named else near and self._pins.near(near)
+            pin = self._pins.find(arena.named) if arena.named else self._pins.near(near)
             if pin is not None:
                 call = PreparedCall(export, params, data, arena, context, limit_ms)
                 return await self._pinned.call(pin, call)
@@ -237,6 +238,11 @@ class InstancePool:
         return result
 
     # -- handles of its resources ----------------------------------------------------------------------------
+
+    def held(self) -> Iterator[ComponentHandle]:
+        """The handles of other components' resources that its guests hold."""
+        for guest in list(self._linkage.guests.values()):
+            yield from guest.handles.of_components()
 
     def renew(self, tokens: Iterable[bytes]) -> None:
         """Somebody still holds the handles of these tokens."""
@@ -292,6 +298,10 @@ class InstancePool:
         self._pins.lease_seconds = limits.lease_seconds
         self._admission.scale(limits.max_instances, limits.queue_max)
         self._warm_up()
+
+    def clear_idle(self) -> None:
+        """Throws away the instances that wait for a call, and with them what they hold."""
+        self._kept.clear()
 
     def shut(self) -> None:
         """Takes no more calls, and refuses those that wait. Those that run go on."""

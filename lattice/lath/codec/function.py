@@ -27,6 +27,9 @@ class FuncCodec:
     Args:
         func: The signature.
 
+    Attributes:
+        pack_params: Packs the list of the parameters' wire values (`lath.codec.packer`).
+
     Raises:
         InvalidArgument: A type of the signature cannot travel.
     """
@@ -38,7 +41,7 @@ class FuncCodec:
         self._decode_params = [decoder(param.type) for param in func.params]
         self._encode_result = encoder(func.result) if func.result else _no_result
         self._decode_result = decoder(func.result) if func.result else _no_result
-        self._pack_params = params_packer(func)
+        self.pack_params = params_packer(func)
         self._pack_result = result_packer(func)
         self._check_result = size_check(func.result)
         self._returns_result = isinstance(func.result, ResultOf)
@@ -50,7 +53,7 @@ class FuncCodec:
             InvalidArgument: An argument does not fit its parameter, or their number is wrong.
             PayloadTooLarge: The bytes are above `PAYLOAD_BYTES_MAX`.
         """
-        return self._pack_params(self.params_to_wire(args))
+        return self.pack_params(self.params_to_wire(args))
 
     def decode_params(self, data: bytes) -> list[Any]:
         """The arguments of a call, from its bytes.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgpack
 from msgpack import ExtType
 
 from lath.codec.values import COMPONENT_RESOURCE
+from lath.codec.wire import unpack
 from lath.errors import InvalidArgument
 from lath.names import check_name, check_target
 from lath.wit import types as wit
 
 TOKEN_BYTES: Final = 16
 """128 random bits: whoever holds a token has been given it."""
+TOKENS_MAX: Final = 10_000
+"""In one message about handles: well below what a message may have."""
 LEASE_SECONDS_MAX: Final = 24 * 3600
 
 
@@ -72,11 +75,50 @@ class ComponentHandle(NamedTuple):
         )
 
 
+def pack_tokens(tokens: Sequence[bytes]) -> bytes:
+    """The payload of a message about handles; at most `TOKENS_MAX` of them."""
+    packed: bytes = msgpack.packb(list(tokens))
+    return packed
+
+
+def parse_tokens(data: bytes) -> list[bytes]:
+    """The tokens of the handles that a message is about.
+
+    Raises:
+        InvalidArgument: Malformed.
+    """
+    tokens = unpack(data)
+    if not isinstance(tokens, list) or len(tokens) > TOKENS_MAX:
+        raise InvalidArgument(f"expected an array of at most {TOKENS_MAX} tokens of handles")
+    if any(not isinstance(token, bytes) or len(token) != TOKEN_BYTES for token in tokens):
+        raise InvalidArgument(f"expected tokens of {TOKEN_BYTES} bytes")
+    return tokens
+
+
 class Found(NamedTuple):
     """A component's handle that stands in a value, and how it is passed there."""
 
     mode: str
     handle: ComponentHandle
+
+
+def home_of(named: Iterable[Found], target: str) -> ComponentHandle | None:
+    """The resource of `target` whose instance a call with these handles has to go to; None: any instance.
+
+    Raises:
+        InvalidArgument: They live in several instances.
+    """
+    at: ComponentHandle | None = None
+    for _, handle in named:
+        if handle.component != target:
+            continue
+        if at is not None and at.instance != handle.instance:
+            raise InvalidArgument(
+                f"the handles of one call must live in one instance of {target}; these live in "
+                f"{at.instance} and {handle.instance}"
+            )
+        at = handle
+    return at
 
 
 FindHandles: TypeAlias = Callable[[Any], Iterator[Found]]

@@ -37,6 +37,8 @@ class ComponentLimits(Ctl):
         fuse: Whether it becomes one component with those beside it that links join it to. `auto`: where
             results cannot differ; `never`; `always`: for those that call it also where an instance would
             serve one call only.
+        lease_seconds: How long an instance whose resources somebody holds handles of is kept without a call
+            or a renewal.
     """
 
     memory_bytes_max: Annotated[int, Field(ge=64 * 1024)] | None = None
@@ -49,6 +51,7 @@ class ComponentLimits(Ctl):
     idle_seconds: Annotated[int, Field(ge=1)] | None = None
     cpu_weight: Annotated[int, Field(ge=1, le=1000)] | None = None
     fuse: FuseMode | None = None
+    lease_seconds: Annotated[int, Field(ge=1, le=24 * 3600)] | None = None
 
 
 ServiceStatus = Literal["starting", "running", "backoff", "stopped"]
@@ -77,7 +80,7 @@ class ComponentDescription(Ctl):
         exports: lath's: exported interfaces with versions.
         imports: lath's: imported interfaces that need a link, with their link names (`ns:pkg/iface (name)`).
         digest: lath's: sha256 of the component.
-        stats: lath's: calls, failures, running, queued, idle instances; and what its calls have used:
+        stats: lath's: calls, failures, running, queued, idle, pinned instances; and what its calls have used:
             wall_ms, cpu_ms, fuel, memory_limit_hits, instances, bytes_in, bytes_out, host_calls, and the
             last by interface as `host_calls.{interface}`.
         service: lath's: how it fares as a service; absent where it is none.

@@ -6,7 +6,8 @@ from typing import Any
 
 from lath import subjects, wit
 from lath.bus import Bus
-from lath.codec import Err, FuncCodec, Ok
+from lath.codec import Err, FuncCodec, Ok, component_handles_in_params
+from lath.codec.handles import FindHandles, home_of
 from lath.errors import NotFound
 from lath.names import InterfaceName
 from lath.provider.errors import OpError
@@ -21,12 +22,12 @@ class OutgoingCalls:
     """Calls the other ends of a provider's links.
 
     It knows no instances of them (a provider may not read the presence of others), so calls go to the
-    target's queue group.
+    target's queue group; those with handles of a component's resources go to the instance that these name.
     """
 
     def __init__(self, bus: Bus, provider_id: str) -> None:
         self._caller = Caller(bus, None, provider_id)
-        self._codecs: dict[tuple[str, str], tuple[InterfaceName, FuncCodec]] = {}
+        self._codecs: dict[tuple[str, str], tuple[InterfaceName, FuncCodec, FindHandles | None]] = {}
 
     async def call(
         self,
@@ -55,15 +56,17 @@ class OutgoingCalls:
             NotFound: There is no such interface or function.
             LathError: The call failed; see `lath.errors`.
         """
-        name, codec = self._codec(interface, function)
+        name, codec, handles = self._codec(interface, function)
+        params = codec.params_to_wire(args)
         answer = await self._caller.call(
             link.target,
             subjects.call_tail(link.source_id, link.name, name, function),
-            codec.encode_params(args),
+            codec.pack_params(params),
             timeout_ms=timeout_ms,
             linked=True,
             revision=link.revision,
             interface_version=name.version if version is None else version,
+            at=home_of(handles(params), link.target) if handles is not None else None,
         )
         result = codec.decode_result(answer)
         if isinstance(result, Err):
@@ -74,13 +77,14 @@ class OutgoingCalls:
         """Ends the calls that run."""
         await self._caller.close()
 
-    def _codec(self, interface: str, function: str) -> tuple[InterfaceName, FuncCodec]:
+    def _codec(self, interface: str, function: str) -> tuple[InterfaceName, FuncCodec, FindHandles | None]:
         known = self._codecs.get((interface, function))
         if known is None:
             described = wit.load(interface)
             func = described.functions.get(function)
             if func is None:
                 raise NotFound(f"{described.name} has no function {function!r}")
-            known = InterfaceName.parse(described.name), FuncCodec(func)
+            handles = component_handles_in_params(func)
+            known = InterfaceName.parse(described.name), FuncCodec(func), handles
             self._codecs[interface, function] = known
         return known

@@ -21,6 +21,7 @@ class IncomingCall:
         payload: The packed parameters.
         deadline: When its caller gives up; time of the event loop, seconds.
         trace: The caller's trace context, or None. It is also the current one while the handler runs.
+        near: Beside which resource one that it makes is to live (`HEADER_NEAR`); empty: beside none.
     """
 
     subject: CallSubject
@@ -28,6 +29,7 @@ class IncomingCall:
     payload: bytes
     deadline: float
     trace: TraceContext | None
+    near: str = ""
 
 
 Handler: TypeAlias = Callable[[IncomingCall], Awaitable[bytes]]

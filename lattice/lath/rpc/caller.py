@@ -15,6 +15,7 @@ from nats.aio.subscription import Subscription
 
 from lath import telemetry
 from lath.bus.sink import sink
+from lath.codec import ComponentHandle
 from lath.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -30,17 +31,24 @@ from lath.errors import (
     Unavailable,
 )
 from lath.model.revision import Revision
-from lath.names import check_name, check_target, new_id
+from lath.names import check_name, new_id
 from lath.rpc.balance import Balance, FailedAttempt, RetryBudget, may_retry
 from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, BulkPort, Offer, TransferFailed, announced_size
 from lath.rpc.deadlines import DeadlineWheel
-from lath.rpc.failure import error_of
+from lath.rpc.failure import error_of, nobody, not_sent
 from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, routing_part
 from lath.rpc.holders import Holders
 from lath.rpc.pending import Pending
 from lath.rpc.replies import may_answer
 from lath.rpc.routes import Route, RouteCache
-from lath.subjects import HEADER_ASK, HEADER_BULK, HEADER_CALL, HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath.subjects import (
+    HEADER_ASK,
+    HEADER_BULK,
+    HEADER_CALL,
+    HEADER_NEAR,
+    HEADER_TRACEPARENT,
+    HEADER_TRACESTATE,
+)
 
 if TYPE_CHECKING:
     from lath.bus import Bus
@@ -81,7 +89,7 @@ class Caller:
         self._id_prefix = new_id()[:12]
         self._numbers = itertools.count()
         self._pending: dict[str, Pending] = {}
-        self._wheel: DeadlineWheel[Pending] = DeadlineWheel(_expire)
+        self._wheel: DeadlineWheel[Pending] = DeadlineWheel(Pending.expire)
         self._holders = Holders(bus, self._pending, self._ask_instance)
         self._removers = [bus.on_disconnect(self._disconnected), bus.on_denied(self._denied)]
         if presence is not None:
@@ -116,6 +124,7 @@ class Caller:
         interface_version: str = "",
         app_version: str = "",
         earlier: FailedAttempt | None = None,
+        at: ComponentHandle | None = None,
     ) -> bytes:
         """Calls a function of `target` and returns the packed result.
 
@@ -131,8 +140,10 @@ class Caller:
             app_version: The deployed version that the request belongs to.
             earlier: The first attempt, where it was made at an instance in this process: the call goes on as
                 after any other, at the other instances, or fails as that one did.
+            at: The call goes to the instance that this resource lives in, and to no other.
 
         Raises:
+            NotFound: That instance is gone.
             NotConnected: There is no connection; nothing was sent, and nothing will be.
             PayloadTooLarge: More than 64 MiB.
             LathError: Whatever went wrong, by kind; see `lath.errors`.
@@ -152,8 +163,8 @@ class Caller:
             else ",,"
         )
         if not telemetry.recording() and not telemetry.measuring():
-            return await self._call(route, payload, timeout_ms, routing, linked, earlier)
-        return await self._observed(route, payload, timeout_ms, routing, linked, earlier)
+            return await self._call(route, payload, timeout_ms, routing, linked, earlier, at)
+        return await self._observed(route, payload, timeout_ms, routing, linked, earlier, at)
 
     async def _observed(
         self,
@@ -163,12 +174,13 @@ class Caller:
         routing: str,
         linked: bool,
         earlier: FailedAttempt | None,
+        at: ComponentHandle | None,
     ) -> bytes:
         began = self._loop.time()
         kind = "ok"
         try:
             with telemetry.span(route.name, "client", route.attributes) as span:
-                return await self._call(route, payload, timeout_ms, routing, linked, earlier, span)
+                return await self._call(route, payload, timeout_ms, routing, linked, earlier, at, span)
         except LathError as e:
             kind = e.kind
             raise
@@ -187,10 +199,20 @@ class Caller:
         routing: str,
         linked: bool,
         earlier: FailedAttempt | None,
+        at: ComponentHandle | None,
         span: telemetry.Span = telemetry.NO_SPAN,
     ) -> bytes:
         """Attempts, until one succeeds or must not be repeated."""
         deadline = self._loop.time() + timeout_ms / 1000
+        if at is not None:
+            span.set("lath.instance", at.instance)
+            self._holders.sent_to(at.instance, route.target, self._presence)
+            try:
+                return await self._attempt(
+                    route, at.instance, payload, deadline, routing, linked, at.token.hex()
+                )
+            except _Gone as e:
+                raise NotFound(f"{e.message}, and with it what the handle of {route.name} stood for") from e
         self.budget.deposit()
         tried: list[str] = []
         attempts = overloaded = 0
@@ -234,18 +256,27 @@ class Caller:
             return ""
         instances = self._presence.instances(target)
         if not instances:
-            raise _nobody(target, linked)
+            raise nobody(target, linked)
         instance = self._balance.pick(instances, tried)
         if not instance:
             raise Unavailable(f"every instance of {target} was tried")
         return instance
 
     async def _attempt(
-        self, route: Route, instance: str, payload: bytes, deadline: float, routing: str, linked: bool
+        self,
+        route: Route,
+        instance: str,
+        payload: bytes,
+        deadline: float,
+        routing: str,
+        linked: bool,
+        near: str = "",
     ) -> bytes:
         call_id = f"{self._id_prefix}{next(self._numbers):x}"
         ms_left = int((deadline - self._loop.time()) * 1000) + 1
         headers = {HEADER_CALL: f"{ms_left},{call_id},{routing}"}
+        if near:
+            headers[HEADER_NEAR] = near
         trace = telemetry.current()
         if trace is not None:
             headers[HEADER_TRACEPARENT] = trace.traceparent
@@ -264,7 +295,7 @@ class Caller:
             return await self._result(pending, await pending.future, self._bus.nc, deadline, linked)
         except nats_errors.Error as e:
             pending.abandon()
-            raise _not_sent(e, route) from e
+            raise not_sent(e, route.target) from e
         except (asyncio.CancelledError, DeadlineExceeded):
             pending.abandon()
             await self._cancel(pending)
@@ -330,7 +361,7 @@ class Caller:
         if headers.get(_STATUS) == _NO_RESPONDERS and not msg.data:
             if pending.instance:
                 raise _Gone(f"instance {pending.instance} of {pending.route.target} is gone")
-            raise _nobody(pending.route.target, linked)
+            raise nobody(pending.route.target, linked)
         error = error_of(msg)
         if error is not None:
             raise error
@@ -414,21 +445,3 @@ class Caller:
                 await self._subscription.unsubscribe()
             except nats_errors.Error as e:
                 _log.debug("could not unsubscribe", error=str(e))
-
-
-def _expire(pending: Pending) -> None:
-    pending.fail(DeadlineExceeded(f"no answer from {pending.route.target} in time"))
-
-
-def _nobody(target: str, linked: bool) -> LathError:
-    if linked:
-        return Unavailable(f"no instance of {target} is running")
-    return NotFound(f"{check_target(target)} is not running here: no instance of it is known")
-
-
-def _not_sent(error: nats_errors.Error, route: Route) -> LathError:
-    if isinstance(error, nats_errors.MaxPayloadError):
-        return PayloadTooLarge(f"the message to {route.target} is above the server's max_payload")
-    if isinstance(error, nats_errors.BadSubjectError | nats_errors.BadHeaderError):
-        return InvalidArgument(f"the call to {route.target} cannot be sent: {error!r}")
-    return NotConnected("the connection to the bus is lost; nothing was sent")

@@ -1,12 +1,25 @@
-"""How an error travels in a reply: NATS's two service headers, lath's kind, the whole message as the body."""
+"""How an error travels in a reply: NATS's two service headers, lath's kind, the whole message as the body.
+
+Also what a caller makes of a message that could not be sent, and of a target that nobody serves.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
-from lath.errors import LathError, error_of_kind
+from lath.errors import (
+    InvalidArgument,
+    LathError,
+    NotConnected,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+    error_of_kind,
+)
+from lath.names import check_target
 from lath.subjects import HEADER_ERROR, HEADER_SERVICE_ERROR, HEADER_SERVICE_ERROR_CODE
 
 _HEADER_MESSAGE_CHARS_MAX: Final = 256
@@ -56,3 +69,19 @@ def error_of(msg: Msg) -> LathError | None:
         return None
     text = msg.data.decode("utf-8", "replace") or headers.get(HEADER_SERVICE_ERROR, "")
     return error_of_kind(kind or "internal", text)
+
+
+def nobody(target: str, linked: bool) -> LathError:
+    """No instance of `target` is known; whether a link names it says how that is to be taken."""
+    if linked:
+        return Unavailable(f"no instance of {target} is running")
+    return NotFound(f"{check_target(target)} is not running here: no instance of it is known")
+
+
+def not_sent(error: nats_errors.Error, target: str) -> LathError:
+    """Why a call to `target` did not leave this process."""
+    if isinstance(error, nats_errors.MaxPayloadError):
+        return PayloadTooLarge(f"the message to {target} is above the server's max_payload")
+    if isinstance(error, nats_errors.BadSubjectError | nats_errors.BadHeaderError):
+        return InvalidArgument(f"the call to {target} cannot be sent: {error!r}")
+    return NotConnected("the connection to the bus is lost; nothing was sent")

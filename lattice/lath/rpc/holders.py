@@ -8,7 +8,7 @@ time to time whether it is there, and its calls fail once nobody answers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lath.errors import InstanceLost
@@ -16,7 +16,7 @@ from lath.rpc.pending import Pending
 
 if TYPE_CHECKING:
     from lath.bus import Bus
-    from lath.presence import PresenceChange
+    from lath.presence import PresenceChange, PresenceView
 
 ASK_EVERY_S: Final = 1.0
 
@@ -44,18 +44,28 @@ class Holders:
             return
         instance = change.old.instance_id
         if change.reason == "expired":
-            self._fail(instance, "its presence expired")
-        elif change.reason == "withdrawn" and instance not in self._watches and self._held(instance):
+            self._fail(self._held(instance), "its presence expired")
+        elif change.reason == "withdrawn" and self._held(instance):
+            self._watch_from_now_on(instance)
+
+    def sent_to(self, instance: str, target: str, presence: PresenceView | None) -> None:
+        """A call goes to an instance, wherever others may: one that shows no presence is asked at once."""
+        if presence is not None and all(each.instance_id != instance for each in presence.instances(target)):
+            self._watch_from_now_on(instance)
+
+    def _watch_from_now_on(self, instance: str) -> None:
+        if instance not in self._watches:
             self._watches[instance] = asyncio.get_running_loop().create_task(self._watch(instance))
 
     def _held(self, instance: str) -> list[Pending]:
         return [pending for pending in self._pending.values() if pending.instance == instance]
 
-    def _fail(self, instance: str, why: str) -> None:
-        for pending in self._held(instance):
+    def _fail(self, lost: Sequence[Pending], why: str) -> None:
+        for pending in lost:
             pending.fail(
                 InstanceLost(
-                    f"instance {instance} of {pending.route.target}, which held the call, is lost: {why}"
+                    f"instance {pending.instance} of {pending.route.target}, which held the call, "
+                    f"is lost: {why}"
                 )
             )
 
@@ -63,9 +73,10 @@ class Holders:
         try:
             while held := self._held(instance):
                 if self._bus.connected and not await self._ask(held[0]):
-                    self._fail(instance, "it withdrew its presence and is gone")
-                    return
-                await asyncio.sleep(ASK_EVERY_S)
+                    # those alone: the server itself says of later ones that nobody took them
+                    self._fail(held, "it withdrew its presence and is gone")
+                else:
+                    await asyncio.sleep(ASK_EVERY_S)
         finally:
             self._watches.pop(instance, None)
 

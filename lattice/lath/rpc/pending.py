@@ -6,7 +6,7 @@ import asyncio
 
 from nats.aio.msg import Msg
 
-from lath.errors import LathError
+from lath.errors import DeadlineExceeded, LathError
 from lath.rpc.routes import Route
 
 
@@ -42,3 +42,7 @@ class Pending:
     def fail(self, error: LathError) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+    def expire(self) -> None:
+        """The time of the call is up."""
+        self.fail(DeadlineExceeded(f"no answer from {self.route.target} in time"))

@@ -49,6 +49,7 @@ from lath.subjects import (
     CANCEL_FUNCTION,
     HEADER_BULK,
     HEADER_CALL,
+    HEADER_NEAR,
     CallSubject,
     call_any_pattern,
     call_instance_pattern,
@@ -77,6 +78,8 @@ class CallServer:
         handler: Serves each call; see `lath.rpc.Handler`.
         inflight_max: Calls that may run at once; the next is refused as `overloaded`.
         metadata: Shown by `nats micro info`: host, kind, a friendly name.
+        notices: What takes the payload of a message to this instance that is no call, by what stands where
+            the function stands. It may raise `LathError`; nobody is told.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class CallServer:
         *,
         inflight_max: int = INFLIGHT_MAX,
         metadata: Mapping[str, str] | None = None,
+        notices: Mapping[str, Callable[[bytes], None]] | None = None,
     ) -> None:
         self.target = check_target(target)
         self.instance_id = check_name(instance_id, "instance id")
@@ -104,6 +108,7 @@ class CallServer:
         self._queue: Subscription | None = None
         self._own: Subscription | None = None
         self._metadata = dict(metadata or {})
+        self._notices = dict(notices or {})
         self._hide: Callable[[], None] | None = None
         self._draining = False
         self._closed = False
@@ -167,8 +172,11 @@ class CallServer:
 
     def _take(self, msg: Msg, *, accept: bool) -> None:
         try:
-            if msg.subject.endswith(CANCEL_FUNCTION):
+            function = msg.subject.rpartition(".")[2]
+            if function == CANCEL_FUNCTION:
                 self._on_cancel(msg)
+            elif function in self._notices:
+                self._notices[function](msg.data)
             elif not may_answer(msg.reply):
                 # A consumer aimed at us ($JS.ACK), a reply that would misuse our permissions, or none.
                 self.stats.refused += 1
@@ -234,7 +242,8 @@ class CallServer:
             trace = telemetry.extract(headers)
             telemetry.replace_current(trace)
             payload = await self._pull(msg) if HEADER_BULK in headers else msg.data
-            incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace)
+            near = headers.get(HEADER_NEAR, "")
+            incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace, near)
             if telemetry.recording():
                 result = await self._traced(call, incoming)
             else:

@@ -54,9 +54,9 @@ class Counters:
         self.pool = pool
 
     async def new(self, start: int, near: ExtType | None = None) -> ExtType:
-        near_handle = ComponentHandle.parse(near.data) if near else None
+        token = ComponentHandle.parse(near.data).token if near else b""
         handle = await self.pool.call(
-            COUNTERS_NAME, "[constructor]counter", [start], context=CONTEXT, near=near_handle
+            COUNTERS_NAME, "[constructor]counter", [start], context=CONTEXT, near=token
         )
         assert isinstance(handle, ExtType)
         return handle

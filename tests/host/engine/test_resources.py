@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from engine_guests import BUCKETS
 from msgpack import ExtType
+from resource_guests import HOLDER, HOLDER_NAME
 
 from lath.errors import InvalidArgument, Trap, Unavailable
 from lath_host.engine import Engine
@@ -113,3 +114,20 @@ async def test_a_provider_that_answers_nonsense_is_told_to_the_guest(pool: Insta
     with pytest.raises(Trap, match="unreachable"):
         await pool.call("", "read", ["odd"], context=CONTEXT)
     assert await pool.call("", "read", ["up"], context=CONTEXT) == "up/up"
+
+
+@pytest.mark.parametrize("bridge", [True, False])
+async def test_a_guest_lends_several_handles_in_one_call(bridge: bool) -> None:
+    seen: list[Any] = []
+
+    async def answer(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        if import_.function == "[constructor]counter":
+            return ExtType(1, b"%d" % params[0])
+        seen.append(params)
+        return sum(int(handle.data) for handle in params)
+
+    async with Engine(threads=1, bridge=bridge) as engine:
+        compiled = await engine.compile(HOLDER)
+        async with InstancePool(engine, compiled, Limits(), answer, name="holder") as pool:
+            assert await pool.call(HOLDER_NAME, "meet", [3, 4], context=CONTEXT) == 7
+    assert seen == [[ExtType(1, b"3"), ExtType(1, b"4")]]

@@ -11,7 +11,7 @@ from wasmtime import component as stock
 
 from lath.wit.types import World
 from lath_host.engine.compose.binary import Malformed
-from lath_host.engine.compose.bridge import Crossings, bridged, crossings_of, drops_of
+from lath_host.engine.compose.bridge import Crossings, bridged, crossings_of, needed_of
 from lath_host.engine.compose.stub import without_code
 from lath_host.engine.reflect import instance_items, reflect
 
@@ -21,7 +21,7 @@ def bridges_around(
 ) -> Iterator[bytes]:
     """Components around `source`, the one that carries most first; none where there is nothing to carry.
 
-    A component that cannot be bridged may still be given the drops of its resources.
+    A component that cannot be bridged may still be given what it needs.
 
     Args:
         engine: Reads the types of `source`, without its code.
@@ -33,8 +33,8 @@ def bridges_around(
         world, items = reflect(stub, engine).world, instance_items(stub, engine)
     except (Malformed, WasmtimeError, ValueError):
         return
-    best, drops = wanted(world), drops_of(world)
-    for crossings in (best, drops) if best != drops else (best,):
+    best, needed = wanted(world), needed_of(world)
+    for crossings in (best, needed) if best != needed else (best,):
         if crossings:
             with suppress(Malformed, WasmtimeError, ValueError):
                 yield bridged(source, crossings, world, items)

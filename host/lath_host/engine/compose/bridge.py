@@ -49,26 +49,35 @@ class Crossings:
 
 
 def crossings_of(world: World) -> Crossings:
-    """What a bridge carries of `world`: functions with `list<u8>`, native imports aside, and all drops."""
+    """What a bridge carries: all that is needed, and functions with `list<u8>`, native ones aside."""
+    needed = needed_of(world)
+    imports = _crossing(world.imports, _is_linked, _has_bytes)
     return Crossings(
-        dict(_crossing(world.exports, lambda interface: True)),
-        dict(_crossing(world.imports, lambda interface: not native_interface(interface.name))),
-        drops_of(world).drops,
+        dict(_crossing(world.exports, lambda interface: True, _has_bytes)),
+        {**needed.imports, **dict(imports)},
+        needed.drops,
     )
 
 
-def drops_of(world: World) -> Crossings:
-    """The drops alone. Resources of the world itself have none: no other component can name them."""
-    return Crossings(
-        {},
-        {},
-        [
-            (name, resource)
-            for name, interface in world.exports.items()
-            if name != WORLD_LEVEL
-            for resource in interface.resources
-        ],
-    )
+def needed_of(world: World) -> Crossings:
+    """What has to be carried whether or not bytes are.
+
+    These are the drops of the exported resources, those of the world itself aside, which no other component
+    can name; and imports that are lent several handles: wasmtime 50 traps where a guest lends several that it
+    owns to a host ("deferred host scope has no call context"), and not where it was lent them itself, as what
+    carries them is.
+    """
+    drops = [
+        (name, resource)
+        for name, interface in world.exports.items()
+        if name != WORLD_LEVEL
+        for resource in interface.resources
+    ]
+    return Crossings({}, dict(_crossing(world.imports, _is_linked, _is_lent_several)), drops)
+
+
+def _is_linked(interface: Interface) -> bool:
+    return not native_interface(interface.name)
 
 
 def func_in_bulk(func: Func) -> Func:
@@ -98,18 +107,31 @@ def bridged(
 
 
 def _crossing(
-    interfaces: Mapping[str, Interface], carried: Callable[[Interface], bool]
+    interfaces: Mapping[str, Interface],
+    in_question: Callable[[Interface], bool],
+    carried: Callable[[Func], bool],
 ) -> Iterator[tuple[Key, Func]]:
     for name, interface in interfaces.items():
-        if carried(interface):
+        if in_question(interface):
             for function, func in interface.functions.items():
-                types = [*(param.type for param in func.params), func.result]
-                if any(map(_has_bytes, types)) and can_drop_borrows(func) and not any(map(_names_own, types)):
+                if carried(func) and can_drop_borrows(func) and not any(map(_names_own, _types_of(func))):
                     yield (name, function), func
 
 
-def _has_bytes(type_: Type | None) -> bool:
-    return (isinstance(type_, ListOf) and type_.is_bytes) or any(map(_has_bytes, parts_of(type_)))
+def _types_of(func: Func) -> list[Type | None]:
+    return [*(param.type for param in func.params), func.result]
+
+
+def _has_bytes(func: Func) -> bool:
+    return any(map(_contains_bytes, _types_of(func)))
+
+
+def _contains_bytes(type_: Type | None) -> bool:
+    return (isinstance(type_, ListOf) and type_.is_bytes) or any(map(_contains_bytes, parts_of(type_)))
+
+
+def _is_lent_several(func: Func) -> bool:
+    return sum(handle.mode == "borrow" for param in func.params for handle in handles_in(param.type)) > 1
 
 
 def _names_own(type_: Type | None) -> bool:
