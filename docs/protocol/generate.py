@@ -42,6 +42,13 @@ def example_subjects() -> list[tuple[str, str, str]]:
             "cancels the call whose id is in the `Lath` header",
         ),
         *(
+            (subjects.handle_notice(lattice, "counters", "i7", "greeter", function), "that instance", what)
+            for function, what in (
+                (subjects.RELEASE_FUNCTION, "nobody holds these handles of its resources any more"),
+                (subjects.RENEW_FUNCTION, "somebody still holds these handles of its resources"),
+            )
+        ),
+        *(
             (subjects.link_verb(lattice, verb, *who), "hosts, provider instances", f"link {verb}: {whom}")
             for verb in subjects.LINK_VERBS
             for who, whom in (

@@ -238,7 +238,7 @@ class TestStopping:
         token = ComponentHandle.parse(counter.data).token
         component.release([token])
         await stopping
-        with pytest.raises((NotFound, Draining)):
+        with pytest.raises((NotFound, Draining, InstanceLost)):
             await at(beside.lattice, counter, "[method]counter.get")
 
     async def test_it_stops_with_handles_that_nobody_drops_once_its_grace_is_over(
