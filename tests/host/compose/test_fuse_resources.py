@@ -52,6 +52,15 @@ def test_a_caller_that_passes_the_callees_resources_on_to_its_own_callers_is_ref
         fused({"user": source, "keeper": KEEPER}, *joins)
 
 
+async def test_types_beside_a_callees_resources_may_be_passed_on(either: Engine) -> None:
+    giver = GIVER.replace(b"<exported>", b"")
+    outcome = fused({"user": giver, "keeper": KEEPER}, JOINED_STORE)
+    compiled, alone = await either.compile(outcome.source), await either.compile(giver)
+    assert compiled.world.exports == alone.world.exports
+    assert not any(each.functions or each.resources for each in compiled.world.imports.values())
+    assert await call(either, outcome, [("", "sigh", ["calm"])]) == ["cross"]
+
+
 async def test_a_resource_is_one_for_all_parts_that_have_it_from_one_callee(either: Engine) -> None:
     parts = {"user": USER, "sizer": SIZER, "keeper": KEEPER}
     outcome = fused(

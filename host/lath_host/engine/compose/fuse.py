@@ -160,23 +160,33 @@ class _Fusion:
         return order
 
     def _check_resources(self) -> None:
-        """Refuses what passes resources that two sides would know differently."""
-        for (caller, name), join in self._joined.items():
-            with self._said_of(caller):
-                for other in reach_of_import(self._anatomies[caller], name).resources:
-                    if (caller, other) not in self._joined and not self._native(other):
-                        raise Malformed(
-                            f"the import {name}, which {join.callee} answers, passes resources of {other}, "
-                            "which is answered by somebody else"
-                        )
+        for number, anatomy in enumerate(self._anatomies):
+            with self._said_of(number):
+                for name in anatomy.imports:
+                    self._check_import(number, name)
         with self._said_of(0):
             for export in self._anatomies[0].exports:
-                for other in self._reach(export).resources:
-                    if (0, other) in self._joined:
-                        raise Malformed(
-                            f"the export {export.name.text} passes on resources of {other}, which "
-                            f"{self._joined[0, other].callee} answers"
-                        )
+                self._check_export(export)
+
+    def _check_import(self, part: int, name: str) -> None:
+        """Refuses an import that passes resources of another, where only one of the two is joined."""
+        joined = (part, name) in self._joined
+        for other in reach_of_import(self._anatomies[part], name).resources:
+            if ((part, other) in self._joined) != joined and not self._native(other):
+                raise Malformed(
+                    f"the import {name} passes resources of {other}, and only one of the two is answered by "
+                    "a component that is fused"
+                )
+
+    def _check_export(self, export: RootExport) -> None:
+        """Refuses an export that passes a callee's resources: they would be other ones for its callers."""
+        for name in self._reach(export).resources:
+            join = self._joined.get((0, name))
+            if join:
+                raise Malformed(
+                    f"the export {export.name.text} passes on resources of {name}, "
+                    f"which {join.callee} answers"
+                )
 
     def _reach(self, export: RootExport) -> Reach:
         """What an export of the first part leads to."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from lath_host.engine.compose.binary import Malformed, Reader, Sort, leb, vector
 from lath_host.engine.compose.typedefs import (
@@ -13,8 +14,17 @@ from lath_host.engine.compose.typedefs import (
     TypeDeclared,
     TypeFromOutside,
     copied,
+    referred,
     written_declared,
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TypeLeftOut:
+    """Stands where a type was, so that the indices of those behind it stay."""
+
+
+Item = Declarator | TypeLeftOut
 
 
 class InterfaceType:
@@ -29,19 +39,22 @@ class InterfaceType:
     def written(self) -> bytes:
         return bytes([INSTANCE_TYPE]) + vector(self._items)
 
-    def add(self, declared: Sequence[Declarator], outside: Callable[[int], int]) -> None:
+    def add(self, declared: Iterable[Item], outside: Callable[[int], int]) -> None:
         """Adds what is not there yet. `outside` gives the new index of a type around it."""
-        local: list[int] = []
+        local: list[int | None] = []
 
         def resolve(depth: int, index: int) -> int:
             if depth:
                 return outside(index)
-            if index >= len(local):
+            found = local[index] if index < len(local) else None
+            if found is None:
                 raise Malformed(f"its type refers to {index}, which is not before it")
-            return local[index]
+            return found
 
         for each in declared:
             match each:
+                case TypeLeftOut():
+                    local.append(None)
                 case TypeDeclared(data=data):
                     local.append(self._add(b"\x01" + copied(Reader(data), resolve)))
                 case TypeFromOutside(index=index):
@@ -66,10 +79,26 @@ class InterfaceType:
         return self._outside[index]
 
 
-def only_types(declared: Sequence[Declarator]) -> Iterator[Declarator]:
+def only_types(declared: Sequence[Declarator], left_out: Callable[[int], bool]) -> Iterator[Item]:
+    """The types of an interface that are not resources and mention none.
+
+    Args:
+        declared: The interface.
+        left_out: Whether a type around it, by its index, is or mentions one.
+    """
+    without: set[int] = set()
+    number = 0
     for each in declared:
-        if isinstance(each, Declared) and each.sort is Sort.FUNC:
-            continue
-        if isinstance(each, Declared) and each.index is None:
-            raise Malformed(f"it is joined, and its resource {each.name.text} is passed on to others")
-        yield each
+        match each:
+            case Declared(sort=Sort.FUNC):
+                continue
+            case Declared(index=index):
+                goes = index is None or index in without
+            case TypeDeclared(data=data):
+                goes = not without.isdisjoint(referred(data)[0])
+            case TypeFromOutside(index=index):
+                goes = left_out(index)
+        if goes:
+            without.add(number)
+        yield TypeLeftOut() if goes else each
+        number += 1

@@ -24,6 +24,7 @@ from lath_host.engine.compose.anatomy import (
 from lath_host.engine.compose.binary import ExternName, Malformed, Reader, Sort, plain_name
 from lath_host.engine.compose.builder import ComponentBuilder
 from lath_host.engine.compose.interfaces import InterfaceType, only_types
+from lath_host.engine.compose.reach import reach_of_types
 from lath_host.engine.compose.typedefs import (
     Declared,
     copied,
@@ -45,6 +46,7 @@ class MergedImports:
         builder: The component around all.
         parts: Those within. The first one's imports keep their names.
         joined: Imports that another part answers: of those only types are declared, where others need them.
+            No other import may mention their resources.
         native: Whether wasmtime answers an interface.
 
     Attributes:
@@ -172,10 +174,16 @@ class MergedImports:
         for source in sources:
             part, text = source
             declared = self._parts[part].interface(text)
-            if source in self._joined:
-                declared = list(only_types(declared))
-            interface.add(declared, partial(self.type, part))
+            items = (
+                only_types(declared, partial(self._is_left_out, part)) if source in self._joined else declared
+            )
+            interface.add(items, partial(self.type, part))
         return self._builder.type(interface.written())
+
+    def _is_left_out(self, part: int, index: int) -> bool:
+        """Whether a type mentions resources of an import that is joined."""
+        resources = reach_of_types(self._parts[part], [index]).resources
+        return any((part, name) in self._joined for name in resources)
 
 
 @contextmanager

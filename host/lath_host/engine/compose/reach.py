@@ -13,13 +13,13 @@ from lath_host.engine.compose.anatomy import (
     MadeInstance,
     TypeOfInstance,
 )  # fmt: skip
-from lath_host.engine.compose.binary import Reader, Sort
+from lath_host.engine.compose.binary import Sort
 from lath_host.engine.compose.typedefs import (
     Declarator,
     Declared,
     TypeDeclared,
     TypeFromOutside,
-    copied,
+    referred,
 )  # fmt: skip
 
 
@@ -54,9 +54,9 @@ def reach_of_types(anatomy: Anatomy, types: Iterable[int]) -> Reach:
         seen.add(index)
         match anatomy.types[index]:
             case DefinedType(data=data):
-                left += _referred(data)[0]
-            case ExportedType(index=referred):
-                left.append(referred)
+                left += referred(data)[0]
+            case ExportedType(index=index):
+                left.append(index)
             case ImportedType(name=name):
                 reach.imports.add(name)
                 bound = anatomy.imports[name].index
@@ -124,25 +124,13 @@ def _reach_within(declared: Sequence[Declarator], name: str | None = None) -> tu
         seen.add(index)
         match types[index]:
             case TypeDeclared(data=data):
-                within, around = _referred(data)
+                within, around = referred(data)
                 left += within
                 outside += around
-            case TypeFromOutside(index=referred):
-                outside.append(referred)
+            case TypeFromOutside(index=index):
+                outside.append(index)
             case Declared(index=None):
                 has_resource = True
             case Declared(index=int(bound)):
                 left.append(bound)
     return has_resource, outside
-
-
-def _referred(data: bytes) -> tuple[list[int], list[int]]:
-    """The types that a type refers to: beside it, and around it."""
-    found: tuple[list[int], list[int]] = ([], [])
-
-    def note(depth: int, index: int) -> int:
-        found[min(depth, 1)].append(index)
-        return index
-
-    copied(Reader(data), note)
-    return found

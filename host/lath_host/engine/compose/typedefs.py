@@ -127,6 +127,18 @@ def copied(reader: Reader, resolve: Resolve, nesting: int = 0) -> bytes:
     return _Copy(reader, resolve, nesting).definition()
 
 
+def referred(data: bytes) -> tuple[list[int], list[int]]:
+    """The types that a type refers to: beside it, and in what is around it."""
+    found: tuple[list[int], list[int]] = ([], [])
+
+    def note(depth: int, index: int) -> int:
+        found[min(depth, 1)].append(index)
+        return index
+
+    copied(Reader(data), note)
+    return found
+
+
 class _Copy:
     def __init__(self, reader: Reader, resolve: Resolve, nesting: int) -> None:
         self._reader = reader
