@@ -98,6 +98,93 @@ GREETER: Final = f"""
 """
 """Exports the async function `test:later/greet` `hello`."""
 
+
+def asking(lower: str) -> bytes:
+    """A component whose exports call async imports of the same names.
+
+    Args:
+        lower: `async` for imports that are called asynchronously, empty for such as are waited for.
+    """
+    status, ignored = ("(result i32)", "drop") if lower else ("", "")
+    return f"""
+(component
+  (import "lath:test/far@1.0.0" (instance $far
+    (export "bucket" (type $bucket (sub resource)))
+    (type $raw (variant (case "missing") (case "other" string)))
+    (export "error" (type $error (eq $raw)))
+    (export "open" (func (param "name" string) (result (own $bucket))))
+    (export "[method]bucket.get" (func async
+      (param "self" (borrow $bucket)) (param "key" string) (result string)))
+    (export "ask" (func async (param "key" string) (result string)))
+    (export "try" (func async (param "key" string) (result (result string (error $error)))))
+    (export "echo" (func async (param "data" (list u8)) (result (list u8))))))
+  (import "tell" (func $tell async (param "number" u32)))
+  (alias export $far "error" (type $error))
+  (alias export $far "bucket" (type $bucket))
+  {LIBC}
+  (core func $open (canon lower (func $far "open") {CANONICAL}))
+  (core func $get (canon lower (func $far "[method]bucket.get") {lower} {CANONICAL}))
+  (core func $ask (canon lower (func $far "ask") {lower} {CANONICAL}))
+  (core func $try (canon lower (func $far "try") {lower} {CANONICAL}))
+  (core func $echo (canon lower (func $far "echo") {lower} {CANONICAL}))
+  (core func $tell (canon lower (func $tell) {lower}))
+  (core func $drop (canon resource.drop $bucket))
+  (core func $return-text (canon task.return (result string) (memory $memory)))
+  (core func $return-bytes (canon task.return (result (list u8)) (memory $memory)))
+  (core func $return-try (canon task.return (result (result string (error $error))) (memory $memory)))
+  (core func $return-nothing (canon task.return))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "" "open" (func $open (param i32 i32) (result i32)))
+    (import "" "get" (func $get (param i32 i32 i32 i32) {status}))
+    (import "" "ask" (func $ask (param i32 i32 i32) {status}))
+    (import "" "try" (func $try (param i32 i32 i32) {status}))
+    (import "" "echo" (func $echo (param i32 i32 i32) {status}))
+    (import "" "tell" (func $tell (param i32) {status}))
+    (import "" "drop" (func $drop (param i32)))
+    (import "" "return-text" (func $return-text (param i32 i32)))
+    (import "" "return-bytes" (func $return-bytes (param i32 i32)))
+    (import "" "return-try" (func $return-try (param i32 i32 i32 i32)))
+    (import "" "return-nothing" (func $return-nothing))
+    (func (export "get") (param i32 i32) (result i32) (local $bucket i32)
+      (local.set $bucket (call $open (local.get 0) (local.get 1)))
+      (call $get (local.get $bucket) (local.get 0) (local.get 1) (i32.const 0)) {ignored}
+      (call $drop (local.get $bucket))
+      (call $return-text (i32.load (i32.const 0)) (i32.load (i32.const 4))) (i32.const 0))
+    (func (export "ask") (param i32 i32) (result i32)
+      (call $ask (local.get 0) (local.get 1) (i32.const 0)) {ignored}
+      (call $ask (i32.load (i32.const 0)) (i32.load (i32.const 4)) (i32.const 0)) {ignored}
+      (call $return-text (i32.load (i32.const 0)) (i32.load (i32.const 4))) (i32.const 0))
+    (func (export "try") (param i32 i32) (result i32)
+      (call $try (local.get 0) (local.get 1) (i32.const 0)) {ignored}
+      (call $return-try (i32.load8_u (i32.const 0)) (i32.load (i32.const 4)) (i32.load (i32.const 8))
+        (i32.load (i32.const 12)))
+      (i32.const 0))
+    (func (export "echo") (param i32 i32) (result i32)
+      (call $echo (local.get 0) (local.get 1) (i32.const 0)) {ignored}
+      (call $return-bytes (i32.load (i32.const 0)) (i32.load (i32.const 4))) (i32.const 0))
+    (func (export "tell") (param i32) (result i32)
+      (call $tell (local.get 0)) {ignored} (call $return-nothing) (i32.const 0))
+    (func (export "back") (param i32 i32 i32) (result i32) unreachable))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc)) (with "" (instance
+    (export "open" (func $open)) (export "get" (func $get)) (export "ask" (func $ask))
+    (export "try" (func $try)) (export "echo" (func $echo)) (export "tell" (func $tell))
+    (export "drop" (func $drop)) (export "return-text" (func $return-text))
+    (export "return-bytes" (func $return-bytes)) (export "return-try" (func $return-try))
+    (export "return-nothing" (func $return-nothing))))))
+  (func (export "get") async (param "key" string) (result string)
+    (canon lift (core func $guest "get") async (callback (core func $guest "back")) {CANONICAL}))
+  (func (export "ask") async (param "key" string) (result string)
+    (canon lift (core func $guest "ask") async (callback (core func $guest "back")) {CANONICAL}))
+  (func (export "try") async (param "key" string) (result (result string (error $error)))
+    (canon lift (core func $guest "try") async (callback (core func $guest "back")) {CANONICAL}))
+  (func (export "echo") async (param "data" (list u8)) (result (list u8))
+    (canon lift (core func $guest "echo") async (callback (core func $guest "back")) {CANONICAL}))
+  (func (export "tell") async (param "number" u32)
+    (canon lift (core func $guest "tell") async (callback (core func $guest "back")))))
+""".encode()
+
+
 SUBTASKS: Final = b"""
 (component
   (component $inner

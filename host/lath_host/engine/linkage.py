@@ -136,8 +136,8 @@ class PendingImport:
 
 
 _ASYNC: Final = (
-    "it is an async function, and wasmtime's C API answers only others: import it as a plain `func`, which "
-    "may wait as well"
+    "it is an async function, which takes a bridge, and none can be built around this component: import it "
+    "as a plain `func`, which may wait as well"
 )
 _CONTINUATION: Final = struct.Struct("<QQQ")
 """`wasmtime_async_continuation_t`: callback, env, finalizer."""

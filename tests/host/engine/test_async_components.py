@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from async_components import ASYNC, SUBTASKS, exporting
+from async_components import ASYNC, SUBTASKS, asking, exporting
 from engine_guests import no_imports
+from msgpack import ExtType
 
-from lath.errors import DeadlineExceeded, InvalidArgument, LimitExceeded, Trap
+from lath.errors import DeadlineExceeded, InvalidArgument, LimitExceeded, Trap, Unavailable
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import, ImportHandler
@@ -141,10 +142,78 @@ async def test_a_call_given_up_while_its_import_waits_leaves_nothing_behind(depl
     assert pool.stats.running == 0
 
 
+# -- async imports -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[("", True), ("", False), ("async", True), ("async", False)])
+def asker(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, CompiledComponent]]:
+    """Whose imports are async: waited for or called asynchronously, with the bridge or without."""
+    lower, bridge = request.param
+    engine = Engine(threads=1, bridge=bridge, instances_max=None)
+    yield engine, asyncio.run(engine.compile(asking(lower)))
+    asyncio.run(engine.close())
+
+
+async def ask(
+    asker: tuple[Engine, CompiledComponent], answer: ImportHandler, function: str, *params: Any
+) -> Any:
+    engine, compiled = asker
+    async with InstancePool(engine, compiled, Limits(), answer, name="asker") as pool:
+        return await call(pool, function, *params)
+
+
+async def test_async_imports_are_answered_like_others(asker: tuple[Engine, CompiledComponent]) -> None:
+    seen: list[Any] = []
+
+    async def answer(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        await asyncio.sleep(0)
+        seen.append((import_.name, import_.function, params))
+        if import_.function == "try":
+            return {"ok": params[0]}
+        if import_.function == "open":
+            return ExtType(1, b"mine")
+        return None if import_.function == "tell" else params[-1] * 2
+
+    far = "lath:test/far@1.0.0"
+    assert await ask(asker, answer, "ask", "ab") == "abababab"
+    assert await ask(asker, answer, "try", "x") == {"ok": "x"}
+    assert await ask(asker, answer, "tell", 7) is None
+    assert await ask(asker, answer, "get", "key") == "keykey"
+    data = bytes(range(256)) * 40
+    assert await ask(asker, answer, "echo", data) == data * 2
+    assert [(name, function) for name, function, _ in seen] == [
+        (far, "ask"), (far, "ask"), (far, "try"), ("", "tell"), (far, "open"), (far, "[method]bucket.get"),
+        (far, "echo"),
+    ]  # fmt: skip
+    assert seen[5][2] == [ExtType(1, b"mine"), "key"]
+
+
+async def test_a_failed_async_import_is_told_or_traps(asker: tuple[Engine, CompiledComponent]) -> None:
+    async def failing(import_: Import, context: CallContext, params: list[Any]) -> Any:
+        raise Unavailable("nobody serves it")
+
+    assert await ask(asker, failing, "try", "x") == {"err": {"other": "unavailable: nobody serves it"}}
+    with pytest.raises(Trap, match=r"lath:test/far@1\.0\.0\.ask failed: unavailable"):
+        await ask(asker, failing, "ask", "x")
+
+
+async def test_other_calls_run_while_an_async_import_waits(asker: tuple[Engine, CompiledComponent]) -> None:
+    both = asyncio.Barrier(2)
+
+    async def answer(import_: Import, context: CallContext, params: list[Any]) -> None:
+        await both.wait()
+
+    engine, compiled = asker
+    async with InstancePool(engine, compiled, Limits(), answer, name="asker") as pool:
+        await asyncio.gather(call(pool, "tell", 1), call(pool, "tell", 2))
+
+
 # -- refused at the start ----------------------------------------------------------------------------------
 
 ASYNC_IMPORT = b"""
-(component (import "lath:test/far@1.0.0" (instance (export "ask" (func async (param "key" string))))))
+(component (import "lath:test/far@1.0.0" (instance
+  (export "thing" (type $thing (sub resource)))
+  (export "ask" (func async (param "things" (list (borrow $thing))))))))
 """
 FUTURE_IMPORT = b"""
 (component (import "lath:test/far@1.0.0" (instance (export "ask" (func (param "f" (future string)))))))

@@ -9,6 +9,10 @@ byte each.
 An exported twin is lifted in the outer component itself. The imported ones are lifted in a component nested
 in it, with a memory of its own, because they are entered while an export is under way.
 
+An import of an async function (WASI 0.3) is carried too, whether it has bytes or not: wasmtime's C API gives
+only plain functions to a guest. So the outer component imports plain ones, and what the inner one gets in
+their place is async and waits, without giving way, until the twin has its answer.
+
 Beside twins there is a function for each resource that the component exports, which drops a handle of it: a
 host whose store is asynchronous has no other way to have the component's destructor run.
 """
@@ -16,7 +20,7 @@ host whose store is asynchronous has no other way to have the component's destru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lath.wit.types import Field, Func, Handle, Interface, ListOf, Record, Type, Variant, World
 from lath_host.engine.compose.binary import Malformed, Sort
@@ -24,7 +28,7 @@ from lath_host.engine.compose.builder import ComponentBuilder
 from lath_host.engine.compose.carry import Crossing, can_drop_borrows, carry
 from lath_host.engine.compose.names import RESERVED, TYPE_PREFIX, bridged_name, drop_name
 from lath_host.engine.compose.nested import Carrier, Shim, carried_label, func_label, imported_resource
-from lath_host.engine.compose.prefix import Prefix, read_prefix
+from lath_host.engine.compose.prefix import Prefix, read_prefix, with_plain_imports
 from lath_host.engine.compose.types import Types
 from lath_host.engine.reflect import WORLD_LEVEL
 from lath_host.engine.values.bulk import in_bulk_if, params_in_bulk
@@ -63,9 +67,9 @@ def needed_of(world: World) -> Crossings:
     """What has to be carried whether or not bytes are.
 
     These are the drops of the exported resources, those of the world itself aside, which no other component
-    can name; and imports that are lent several handles: wasmtime 50 traps where a guest lends several that it
-    owns to a host ("deferred host scope has no call context"), and not where it was lent them itself, as what
-    carries them is.
+    can name; async imports; and imports that are lent several handles: wasmtime 50 traps where a guest lends
+    several that it owns to a host ("deferred host scope has no call context"), and not where it was lent them
+    itself, as what carries them is.
     """
     drops = [
         (name, resource)
@@ -73,7 +77,7 @@ def needed_of(world: World) -> Crossings:
         if name != WORLD_LEVEL
         for resource in interface.resources
     ]
-    return Crossings({}, dict(_crossing(world.imports, _is_linked, _is_lent_several)), drops)
+    return Crossings({}, dict(_crossing(world.imports, _is_linked, _must_cross)), drops)
 
 
 def _is_linked(interface: Interface) -> bool:
@@ -103,6 +107,8 @@ def bridged(
     names = [*prefix.imports, *(export.name for export in prefix.exports)]
     if any(name.startswith(RESERVED) for name in names):
         raise Malformed(f"a name begins with {RESERVED}")
+    if any(func.is_async for func in crossings.imports.values()):
+        prefix = with_plain_imports(prefix)
     return _Bridge(prefix, world, items).build(source, crossings)
 
 
@@ -128,6 +134,10 @@ def _has_bytes(func: Func) -> bool:
 
 def _contains_bytes(type_: Type | None) -> bool:
     return (isinstance(type_, ListOf) and type_.is_bytes) or any(map(_contains_bytes, parts_of(type_)))
+
+
+def _must_cross(func: Func) -> bool:
+    return func.is_async or _is_lent_several(func)
 
 
 def _is_lent_several(func: Func) -> bool:
@@ -200,11 +210,12 @@ class _Bridge:
     def _carry_imports(self, imports: Mapping[Key, Func]) -> dict[str, tuple[Sort, int]]:
         """Imports the twins, and makes of them what the inner component is given in place of its imports."""
         outer = self._outer
-        carrier = Carrier([(func, func_in_bulk(func)) for func in imports.values()])
+        twins = [replace(func_in_bulk(func), is_async=False) for func in imports.values()]
+        carrier = Carrier(list(zip(imports.values(), twins, strict=True)))
         given = self._given(carrier.types.imported)
-        for number, (key, func) in enumerate(imports.items()):
-            type_ = self._types.func(func_in_bulk(func))
-            given[func_label(number)] = (Sort.FUNC, outer.import_func(bridged_name("import", *key), type_))
+        for number, (key, twin) in enumerate(zip(imports, twins, strict=True)):
+            given_func = outer.import_func(bridged_name("import", *key), self._types.func(twin))
+            given[func_label(number)] = (Sort.FUNC, given_func)
         for label, handle in carrier.resources.items():
             given[label] = (Sort.TYPE, self._resource(handle))
         instance = outer.instantiate(outer.component(carrier.builder.build()), given)

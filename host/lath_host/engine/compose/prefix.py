@@ -7,7 +7,7 @@ both; what the outer adds goes on counting from where it ends.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lath_host.engine.compose.binary import (
@@ -16,8 +16,11 @@ from lath_host.engine.compose.binary import (
     Reader,
     Section,
     Sort,
+    section,
     sections,
+    vector,
 )  # fmt: skip
+from lath_host.engine.compose.typedefs import without_async
 
 _LEADING: Final = (Section.CUSTOM, Section.CORE_TYPE, Section.ALIAS, Section.TYPE, Section.IMPORT)
 _OUTER_ALIAS: Final = 2
@@ -77,6 +80,22 @@ def read_prefix(component: bytes) -> Prefix:
         elif number == Section.IMPORT:
             _read_imports(body, counts, imports)
     return Prefix(bytes(data), imports, counts, tuple(exports))
+
+
+def with_plain_imports(prefix: Prefix) -> Prefix:
+    """`prefix` with each async function that it declares as a plain one, which is all that a host can give.
+
+    Raises:
+        Malformed: A type is in front of the imports that is not known.
+    """
+    data = bytearray()
+    for number, body, begin, end in sections(COMPONENT_HEADER + prefix.data, COMPONENT_HEADER):
+        if number == Section.TYPE:
+            reader = Reader(body)
+            data += section(number, vector(without_async(reader) for _ in range(reader.leb())))
+        else:
+            data += prefix.data[begin - len(COMPONENT_HEADER) : end - len(COMPONENT_HEADER)]
+    return replace(prefix, data=bytes(data))
 
 
 def _read_imports(body: bytes, counts: Counter[Sort], imports: dict[str, tuple[Sort, int]]) -> None:

@@ -139,6 +139,15 @@ def referred(data: bytes) -> tuple[list[int], list[int]]:
     return found
 
 
+def without_async(reader: Reader) -> bytes:
+    """Reads one type definition, and returns it with each async function as a plain one.
+
+    Raises:
+        Malformed: As `copied` does.
+    """
+    return _PlainCopy(reader, lambda depth, index: index, 0).definition()
+
+
 class _Copy:
     def __init__(self, reader: Reader, resolve: Resolve, nesting: int) -> None:
         self._reader = reader
@@ -172,11 +181,15 @@ class _Copy:
             case 0x69 | 0x68:  # own, borrow
                 return head + leb(self._index())
             case 0x40 | 0x43:  # function, synchronous or not
+                head = self._func_head(head)
                 return head + self._each(lambda: self._name() + self._value()) + self._result()
             case 0x41 | 0x42:  # component, instance
                 return head + self._scope()
             case _:
                 raise Malformed(f"a type of the unknown kind {kind:#x} before byte {self._reader.at}")
+
+    def _func_head(self, head: bytes) -> bytes:
+        return head
 
     def _scope(self) -> bytes:
         if self._nesting >= _NESTING_MAX:
@@ -185,7 +198,7 @@ class _Copy:
         def within(depth: int, index: int) -> int:
             return self._resolve(depth - 1, index) if depth else index
 
-        inner = _Copy(self._reader, within, self._nesting + 1)
+        inner = type(self)(self._reader, within, self._nesting + 1)
         return self._each(inner.declaration)
 
     def declaration(self) -> bytes:
@@ -254,3 +267,8 @@ class _Copy:
                 if self._reader.byte() == 0:
                     return b"\x01\0"
         raise Malformed(f"a result of an unknown form before byte {self._reader.at}")
+
+
+class _PlainCopy(_Copy):
+    def _func_head(self, head: bytes) -> bytes:
+        return b"\x40"
