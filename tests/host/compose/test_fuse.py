@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from async_components import ASYNC
 from bridge_components import FAR, LATE_IMPORT, NEAR, OWN_RESOURCE, VAULT, relay, with_bytes
 from engine_components import forward
 from engine_guests import BUCKETS, MISCHIEF, PRINTER, SLEEPER
@@ -42,11 +43,11 @@ from fuse_components import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python_guest import KEEPER_SOURCE, KEEPER_WIT, build_python_guest, cache_directory
-from wasmtime import wat2wasm
+from resource_guests import COUNTERS
 from wit_strategies import funcs, wire_params, wire_values
 
 from lath.errors import Trap
-from lath.wit.types import Field, Func, ListOf, OptionOf
+from lath.wit.types import Field, Func, ListOf
 from lath_host.engine import Engine
 from lath_host.engine.compose.fuse import Join, Part, fuse
 from lath_host.engine.linkage import CallContext, Import
@@ -131,7 +132,8 @@ async def test_a_fused_component_exports_what_its_first_part_does(either: Engine
 
 EVERY_KIND = {
     "late import": LATE_IMPORT, "own resource": OWN_RESOURCE, "resources": VAULT, "resources of two": BUCKETS,
-    "keeper": KEEPER, "world": ASKER, "native": PRINTER, "types": RECORDER, "named": forward(ACCOUNT),
+    "keeper": KEEPER, "counters": COUNTERS, "async": ASYNC,
+    "world": ASKER, "native": PRINTER, "types": RECORDER, "named": forward(ACCOUNT),
 }  # fmt: skip
 
 
@@ -163,6 +165,16 @@ async def test_types_that_interfaces_take_from_each_other_stay_equal(
     answers = Answers(lambda import_, params: None)
     assert await call(either, outcome, [("", "record", [EVENT])], answers) == [EVENT]
     assert [outcome.imports[name] for name, _ in answers.asked] == [("recorder", "lath:test/audit@1.0.0")]
+
+
+async def test_an_async_export_calls_a_callee_that_it_is_fused_with(either: Engine) -> None:
+    callee = front("lath:test/far@1.0.0", [Passed(f'"{DEEP}"', "ask", ASK, "ask")])
+    outcome = fused({"a": ASYNC, "b": callee}, ("a", "lath:test/far@1.0.0", "b", "lath:test/far@1.0.0"))
+    answers = Answers(lambda import_, params: params[0].upper())
+    assert await call(either, outcome, [("", "ask", ["straße"]), ("", "yield", [3])], answers) == [
+        "STRASSE",
+        7,
+    ]
 
 
 # -- whose import it is --------------------------------------------------------------------------------------
@@ -258,60 +270,6 @@ async def test_native_interfaces_are_shared_with_all_functions_that_any_part_use
         },
     }  # fmt: skip
     assert await call(either, outcome, [("", "nap", [2_000_000])]) == [1]
-
-
-# -- more than two -------------------------------------------------------------------------------------------
-
-
-async def test_a_chain_is_one_component(either: Engine) -> None:
-    func = Func((Field("a", ACCOUNT),), OptionOf(ACCOUNT))
-    parts = {
-        "a": relay(func),
-        "b": renamed(relay(func), near=FAR, far="lath:test/b@1.0.0"),
-        "c": renamed(relay(func), near="lath:test/b@1.0.0", far="lath:test/c@1.0.0"),
-    }
-    joins = [("a", FAR, "b", FAR), ("b", "lath:test/b@1.0.0", "c", "lath:test/b@1.0.0")]
-    outcome = fused(parts, *joins)
-    assert list(outcome.imports.values()) == [("c", "lath:test/c@1.0.0")]
-    account = {"id": "a", "inner": {"key": b"\xff"}}
-    answers = Answers(lambda import_, params: params[0])
-    assert await call(either, outcome, [(NEAR, "relay", [account])], answers) == [account]
-
-
-async def test_a_fused_component_may_be_fused_again(either: Engine) -> None:
-    inner = mischievous(("ask", ASK), ("count", COUNT))
-    caller = front(
-        "lath:test/outermost@1.0.0",
-        [
-            Passed(f'"{FRONT}"', "ask", ASK, "ask"),
-            Passed('"lath-fused-1-1" (implements "lath:test/far@1.0.0")', "ask", ASK, "own"),
-        ],
-    )
-    parts = [Part("top", bytes(wat2wasm(caller))), Part("bottom", inner.source)]
-    outcome = fuse(parts, [Join("top", FRONT, "bottom", FRONT)], is_native)
-    assert sorted(outcome.imports.values()) == [("bottom", "lath-fused-1-1"), ("top", "lath-fused-1-1")]
-    answers = Answers(lambda import_, params: f"{outcome.imports[import_.name][0]} {params[0]}")
-    calls = [("lath:test/outermost@1.0.0", name, ["x"]) for name in ("ask", "own")]
-    assert await call(either, outcome, calls, answers) == ["bottom x", "top x"]
-
-
-async def test_a_callee_that_two_parts_share_is_one_instance(either: Engine) -> None:
-    def middle(name: str) -> bytes:
-        return front(f"lath:test/{name}@1.0.0", [Passed(f'"{MISCHIEF_NAME}"', "count", COUNT, "count")])
-
-    caller = front(
-        FRONT,
-        [Passed(f'"lath:test/{name}@1.0.0"', "count", COUNT, name) for name in ("left", "right")],
-    )
-    outcome = fused(
-        {"top": caller, "l": middle("left"), "bottom": MISCHIEF, "r": middle("right")},
-        ("top", "lath:test/left@1.0.0", "l", "lath:test/left@1.0.0"),
-        ("top", "lath:test/right@1.0.0", "r", "lath:test/right@1.0.0"),
-        ("l", MISCHIEF_NAME, "bottom", MISCHIEF_NAME),
-        ("r", MISCHIEF_NAME, "bottom", MISCHIEF_NAME),
-    )
-    calls: list[tuple[str, str, list[Any]]] = [(FRONT, name, []) for name in ("left", "right", "left")]
-    assert await call(either, outcome, calls) == [1, 2, 3]
 
 
 # -- guests that a toolchain built ---------------------------------------------------------------------------
