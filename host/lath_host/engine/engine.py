@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -25,6 +26,7 @@ from lath.errors import InvalidArgument
 from lath.wit.types import World
 from lath_host.engine import capi
 from lath_host.engine.allocation import INSTANCES_MAX, has_address_space, use_slots
+from lath_host.engine.background import Background
 from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
 from lath_host.engine.compose.around import bridges_around
@@ -150,9 +152,11 @@ class Engine:
         self.threads = FairThreads(threads or cores(), nice=nice)
         # wasmtime compiles in threads of its own, which the first compilation starts: they inherit this
         # one's priority
-        self._compilers = _one_thread("lath-compile", nice)
+        self._compilers = ThreadPoolExecutor(
+            1, thread_name_prefix="lath-compile", initializer=lower_priority, initargs=(nice,)
+        )
         # apart: whoever starts a component waits for it to be compiled, and nobody waits for a fused one
-        self._fusers = _one_thread("lath-fuse", nice)
+        self._background = Background("lath-fuse", nice)
         self._cache = CompileCache(cache_dir) if cache_dir else None
         self._carried = crossings_of if bridge else needed_of
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"
@@ -201,9 +205,7 @@ class Engine:
         Raises:
             InvalidArgument: wasmtime does not take what came out.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._fusers, self._fuse, dict(parts), tuple(joins)
-        )
+        return await self._background.run(partial(self._fuse, dict(parts), tuple(joins)))
 
     async def compile_metered(self, source: bytes, digest: str) -> stock.Component:
         """Compiles for the engine that counts fuel."""
@@ -221,8 +223,8 @@ class Engine:
     def _stop(self) -> None:
         self.epochs.stop()
         self.threads.stop()
-        for compilers in (self._compilers, self._fusers):
-            compilers.shutdown(wait=True, cancel_futures=True)
+        self._background.stop()
+        self._compilers.shutdown(wait=True, cancel_futures=True)
 
     def _compile(self, source: bytes) -> CompiledComponent:
         digest = hashlib.sha256(source).hexdigest()
@@ -259,11 +261,6 @@ class Engine:
 
 def _binary(source: bytes) -> bytes:
     return source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
-
-
-def _one_thread(name: str, nice: int) -> ThreadPoolExecutor:
-    """A thread of lower priority, started when it is first needed."""
-    return ThreadPoolExecutor(1, thread_name_prefix=name, initializer=lower_priority, initargs=(nice,))
 
 
 def cores() -> int:
