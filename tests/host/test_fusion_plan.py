@@ -182,14 +182,14 @@ async def test_a_service_and_who_chooses_links_while_it_runs_are_left_out(engine
     }
 
 
-async def test_a_callees_resources_may_pass_and_may_not_be_given_out(engine: Engine) -> None:
+async def test_a_callees_resources_may_be_used_and_not_be_passed_on(engine: Engine) -> None:
     links = {("user", f"lath:test/{interface}", "default"): "keeper" for interface in ("store", "atomics")}
     keeper = await member(engine, "keeper", KEEPER)
     using = BUCKETS[: BUCKETS.index(b'(func (export "pass-own") (param "bucket"')] + b")"
     assert ids(planned(links, await member(engine, "user", using), keeper)) == ["user", "keeper"]
     made = planned(links, await member(engine, "user", BUCKETS), keeper)
     assert made.joins == ()
-    assert made.unfused["keeper"].startswith("user passes handles to and from its callers")
+    assert made.unfused["keeper"].startswith("user passes handles of resources of keeper on to its callers")
 
 
 async def test_plans_are_equal_as_long_as_the_same_instances_of_the_same_limits_are_joined(

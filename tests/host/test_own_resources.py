@@ -21,6 +21,15 @@ from lath.testing import eventually
 from lath_host.host import Host
 from lath_host.testing import InProcessLattice
 
+WITNESS_NAME = "lath:test/witness@1.0.0"
+WITNESS = f"""
+(component
+  (core module $guest (func (export "dropped") (param i32)))
+  (core instance $guest (instantiate $guest))
+  (func $dropped (param "value" u32) (canon lift (core func $guest "dropped")))
+  (instance $witness (export "dropped" (func $dropped)))
+  (export "{WITNESS_NAME}" (instance $witness)))
+"""
 REUSE = {"component_limits": {"reuse": True}}
 LEASE = {"component_limits": {"lease_seconds": 1}}
 
@@ -264,3 +273,26 @@ class TestStopping:
         assert await beside.hold("kept") == 5
         await beside.home.services.components.get("holder").close()
         await eventually(lambda: old.describe().stats["pinned"] == 0)  # type: ignore[index]
+
+
+class TestFused:
+    """Linked components that run as one; see docs/fusion.md."""
+
+    async def test_a_holder_that_passes_handles_on_runs_unfused(self, beside: Placed) -> None:
+        await beside.start(counters=REUSE, holder=REUSE)
+        described = beside.home.services.components.get("holder").describe()
+        assert "passes handles of resources of counters on" in (described.unfused or {})["counters"]
+        assert await beside.hold("sum", 4, 5) == 9
+        await beside.released()
+
+    async def test_calls_by_handles_of_its_own_find_the_resource(self, beside: Placed) -> None:
+        lattice = beside.lattice
+        await lattice.start_component("witness", WITNESS, **REUSE)
+        await lattice.start_component("counters", COUNTERS, **REUSE)
+        await lattice.link("counters", "witness", WITNESS_NAME)
+        await lattice.fused("counters", "witness")
+        handle = await lattice.call("counters", COUNTERS_NAME, "[constructor]counter", 5)
+        assert await at(lattice, handle, "[method]counter.get") == 5
+        assert await lattice.call("counters", COUNTERS_NAME, "drops") == 0
+        assert await at(lattice, handle, "[static]counter.take") == 5
+        await beside.released()

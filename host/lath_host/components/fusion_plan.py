@@ -17,7 +17,7 @@ from lath.model import FuseMode
 from lath.names import DEFAULT_LINK, InterfaceName
 from lath.wit.types import World
 from lath_host.components import link_choice
-from lath_host.components.fusion_types import missing_function, passes_handles
+from lath_host.components.fusion_types import missing_function, passes_on
 from lath_host.components.offered import Offered
 from lath_host.components.service_run import service_interface
 from lath_host.engine.compose.fuse import Join
@@ -149,10 +149,9 @@ class _Planning:
                 f"{callee.id} does not export {function} of {export_name} of the type that "
                 f"{caller.id} imports"
             )
-        if passes_handles(self._root.world, self._imports_from(callee)):
+        if passes_on(self._root.world, self._imports_from(callee)):
             return None, (
-                f"{self._root.id} passes handles to and from its callers, of resources that live in its own "
-                "instances"
+                f"{self._root.id} passes handles of resources of {callee.id} on to its callers, or from them"
             )
         return Join(caller.id, import_name, callee.id, export_name), ""
 

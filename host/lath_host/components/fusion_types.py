@@ -20,15 +20,10 @@ def missing_function(imported: Interface, exported: Interface) -> str | None:
     return None
 
 
-def passes_handles(world: World, joined: Collection[str] = ()) -> bool:
-    """Whether a component and its callers pass handles of resources that live in its own instances.
-
-    Args:
-        world: The component's.
-        joined: Imports that another component answers from within: their resources then live there too.
-    """
+def passes_on(world: World, imports: Collection[str]) -> bool:
+    """Whether a component and its callers pass handles of resources that these of its imports define."""
     return any(
-        isinstance(handle, ExportedHandle) or handle.interface in joined
+        handle.interface in imports and not isinstance(handle, ExportedHandle)
         for interface in world.exports.values()
         for func in interface.functions.values()
         for handle in _handles_of(func)
