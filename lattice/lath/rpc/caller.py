@@ -291,7 +291,9 @@ class Caller:
                 return await self._send_bulk(pending, payload, headers, deadline, linked)
             if not self._subscribed:
                 await self._subscribe()
-            await self._bus.nc.publish(pending.subject, payload, self._inbox + call_id, headers)
+            reply = self._inbox + call_id
+            if not self._bus.nc.post(pending.subject, payload, reply, headers):
+                await self._bus.nc.publish(pending.subject, payload, reply, headers)
             return await self._result(pending, await pending.future, self._bus.nc, deadline, linked)
         except nats_errors.Error as e:
             pending.abandon()

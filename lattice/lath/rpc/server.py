@@ -248,10 +248,10 @@ class CallServer:
                 result = await self._traced(call, incoming)
             else:
                 result = await self._handler(incoming)
-            if len(result) <= INLINE_BYTES_MAX:
-                await self._publish(msg.reply, result, None)
-            else:
+            if len(result) > INLINE_BYTES_MAX:
                 await self._answer_bulk(msg, result)
+            elif not self._bus.nc.post(msg.reply, result):
+                await self._publish(msg.reply, result, None)
         except asyncio.CancelledError:
             reason = call.reason or CallCancelled(f"instance {self.instance_id} was stopped")
             kind = reason.kind
