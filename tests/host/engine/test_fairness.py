@@ -165,13 +165,20 @@ def cutting_off(engine: Engine, slices: int) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize(("slices", "busy"), [(OVERRUNS_MAX, False), (OVERRUNS_MAX + 1, True)])
-async def test_a_call_that_is_cut_off_once_is_not_taken_for_a_busy_one(slices: int, busy: bool) -> None:
+async def test_a_call_that_is_cut_off_once_is_not_taken_for_a_busy_one() -> None:
     async with Engine(tick_ms=1000) as engine, deployed(engine, "pool", reuse=True) as (pool,):
         await call(pool, "work", 1)
-        with cutting_off(engine, slices):
+        with cutting_off(engine, OVERRUNS_MAX):
             await call(pool, "work", 60_000_000)
-        assert bool((await pool._ready()).busy_exports) == busy
+        assert not (await pool._ready()).busy_exports
+
+
+async def test_a_call_that_is_cut_off_twice_goes_on_in_a_thread() -> None:
+    async with Engine(tick_ms=1000) as engine, deployed(engine, "pool", reuse=True) as (pool,):
+        await call(pool, "work", 1)
+        with cutting_off(engine, OVERRUNS_MAX + 1), pytest.raises(DeadlineExceeded):
+            await call(pool, "spin", timeout_ms=200)
+        assert (await pool._ready()).busy_exports
 
 
 async def test_a_quick_call_that_asks_an_import_ends_the_suspicion_that_it_is_busy() -> None:
