@@ -94,7 +94,7 @@ def main() -> None:
             base = commit(arguments.base)
             incarnations = INCARNATIONS_FULL if arguments.full else INCARNATIONS_QUICK
             with checked_out(base, settings) as tree:
-                now = Tree(ROOT, _cache() / "now")
+                now = Tree(ROOT, settings.compiled)
                 compared = run(compare(rigs, tree, now, settings, incarnations, _say()))
             verdicts = compared.verdicts(rigs)
             show_verdicts(console, declared(rigs), verdicts, compared.notes)

@@ -7,6 +7,7 @@ machine; then both are started anew, several times.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -69,7 +70,7 @@ def checked_out(commit: str, settings: Settings) -> Iterator[Tree]:
     git = ["git", "-C", str(ROOT)]
     subprocess.run([*git, "worktree", "add", "--detach", "--quiet", str(path), commit], check=True)
     try:
-        yield Tree(path, settings.compiled / commit)
+        yield Tree(path, settings.folder / "compiled")
     finally:
         subprocess.run([*git, "worktree", "remove", "--force", str(path)], check=True)
 
@@ -89,14 +90,13 @@ async def compare(
         base: The tree to compare with.
         now: The tree in question.
         settings: How, but for where compiled components are kept.
-        incarnations: How often the processes are started anew; two are enough for counts.
+        incarnations: How often the processes are started anew.
         say: Told of progress, a line each.
     """
     found = Comparison()
     for rig in rigs:
-        times = min(incarnations, 2) if rig.rounds_max == 1 else incarnations
-        for incarnation in range(times):
-            say(f"{rig.name}: {rig.what} ({incarnation + 1} of {times})")
+        for incarnation in range(incarnations):
+            say(f"{rig.name}: {rig.what} ({incarnation + 1} of {incarnations})")
             try:
                 await _incarnation(rig, (base, now), settings, incarnation, found)
             except RuntimeError as error:
@@ -117,10 +117,7 @@ async def _incarnation(
             workers.append(await stack.enter_async_context(child("bench.worker", rig.name, text, env=env)))
         gathered: dict[str, list[tuple[float, float]]] = {}
         for number in range(rounds_of(rig, settings)):
-            order = (0, 1) if (number + incarnation) % 2 == 0 else (1, 0)
-            answers: dict[int, dict[str, Any]] = {}
-            for side in order:
-                answers[side] = await workers[side].ask({})
+            answers = await _both(rig, workers, base_first=(number + incarnation) % 2 == 0)
             samples = answers[0]["sample"], answers[1]["sample"]
             for name in samples[0].keys() & samples[1].keys():
                 gathered.setdefault(name, []).append((samples[0][name], samples[1][name]))
@@ -130,6 +127,16 @@ async def _incarnation(
                 found.notes += _new_notes(found, rig, which, [f"no {name}" for name in sorted(missing)])
         for name, pairs in gathered.items():
             found.pairs.setdefault(name, []).append(pairs)
+
+
+async def _both(rig: Rig, workers: Sequence[Child], *, base_first: bool) -> list[dict[str, Any]]:
+    """A sample of each: base, now."""
+    if rig.undisturbed:
+        return await asyncio.gather(*(worker.ask({}) for worker in workers))
+    answers: list[dict[str, Any]] = [{}, {}]
+    for side in (0, 1) if base_first else (1, 0):
+        answers[side] = await workers[side].ask({})
+    return answers
 
 
 def _new_notes(found: Comparison, rig: Rig, which: str, notes: Sequence[str]) -> list[str]:

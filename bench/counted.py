@@ -156,10 +156,10 @@ WORKLOADS: Final[dict[str, tuple[str, int, Workload]]] = {
     "warm_call": ("a warm call into component text, in process", 200, _warm_call),
     "call_with_import": ("the same with one import, answered at once", 200, _call_with_import),
     "fresh_call": ("a call in a fresh instance", 50, _fresh_call),
-    "codec_pack": ("packing parameters: a string and 16 numbers", 500, _pack),
-    "codec_unpack": ("unpacking them, checked", 500, _unpack),
-    "rpc_header": ("writing and reading the call's header", 500, _header),
-    "link_lookup": ("finding the link of an import among 1,000", 500, _link_lookup),
+    "codec_pack": ("packing parameters: a string and 16 numbers", 1_000, _pack),
+    "codec_unpack": ("unpacking them, checked", 1_000, _unpack),
+    "rpc_header": ("writing and reading the call's header", 2_000, _header),
+    "link_lookup": ("finding the link of an import among 1,000", 10_000, _link_lookup),
     "mirror_apply": ("taking in a write of a link", 200, _mirror_apply),
 }
 """By name: what it is, n, and how it is made."""

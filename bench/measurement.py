@@ -90,6 +90,7 @@ class Rig:
         open: Sets up and tears down.
         rounds_max: Where a sample is costly, or repeats exactly: the rounds that are enough.
         slow: Left out of a quick run.
+        undisturbed: Its samples are the same whatever else runs, so that two may be taken at once.
     """
 
     name: str
@@ -98,3 +99,4 @@ class Rig:
     open: Callable[[Settings], AbstractAsyncContextManager[Opened]]
     rounds_max: int | None = None
     slow: bool = False
+    undisturbed: bool = False

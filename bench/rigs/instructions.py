@@ -69,7 +69,7 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
                 "setarch", "-R",  # addresses are hashed: they have to be the same each time
                 "valgrind", "--tool=callgrind", "--instr-atstart=no", "--separate-threads=yes", "-q",
                 f"--callgrind-out-file={name}/counts", sys.executable, "-m", "bench.counted",
-                cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "0"}, stdout=PIPE, stderr=PIPE,
+                cwd=ROOT, env={"PYTHONHASHSEED": "0", **os.environ}, stdout=PIPE, stderr=PIPE,
             )  # fmt: skip
             _, said = await process.communicate()
             if process.returncode:
@@ -84,4 +84,6 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
     yield opened
 
 
-INSTRUCTIONS = Rig("instructions", "instruction counts (callgrind)", _MEASUREMENTS, _open, rounds_max=1)
+INSTRUCTIONS = Rig(
+    "instructions", "instruction counts (callgrind)", _MEASUREMENTS, _open, rounds_max=1, undisturbed=True
+)
