@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -76,6 +77,7 @@ def _say() -> Callable[[str], None]:
 
 def main() -> None:
     """Runs the command."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that worktree and processes go then, too
     arguments = _arguments()
     rigs = _chosen(arguments)
     rounds, seconds = FULL if arguments.full else QUICK

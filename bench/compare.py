@@ -68,6 +68,7 @@ def checked_out(commit: str, settings: Settings) -> Iterator[Tree]:
     """A commit in a worktree of its own, which goes at the end."""
     path = settings.folder / "base"
     git = ["git", "-C", str(ROOT)]
+    subprocess.run([*git, "worktree", "prune"], check=True)
     subprocess.run([*git, "worktree", "add", "--detach", "--quiet", str(path), commit], check=True)
     try:
         yield Tree(path, settings.folder / "compiled")
