@@ -88,6 +88,22 @@ class Store:
 """
 """Answers what the guest above imports, at a later version, and tells its own import `audit`."""
 
+LATER_WIT: Final = """
+package test:later@1.0.0;
+interface far { ask: async func(key: string) -> string; }
+interface greet { hello: async func(name: string) -> string; }
+world app { import far; export greet; }
+"""
+LATER_SOURCE: Final = """
+from wit_world import exports
+from wit_world.imports import far
+
+class Greet(exports.Greet):
+    async def hello(self, name):
+        return await far.ask(name) + " and " + await far.ask(name + "'s friend")
+"""
+"""An async function that awaits two async imports."""
+
 CALLER_WIT: Final = (
     WIT.replace("import store; export greet;", "import greet; export test:words/front@1.0.0;")
     + "\npackage test:words@1.0.0 { interface front { say: func(text: string) -> string; } }"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from python_guest import build_python_guest, cache_directory
+from python_guest import LATER_SOURCE, LATER_WIT, build_python_guest, cache_directory
 
 from lath.errors import InvalidArgument, LimitExceeded
 from lath_host.engine import CompiledComponent, Engine
@@ -63,3 +63,15 @@ async def test_a_python_guest_does_all_that_it_should(
             await call("run", {"name": "n", "n": "x"})
     assert ("stdout", "running n") in lines
     assert ("stderr", "oh") in lines
+
+
+async def test_async_functions_of_a_python_guest_are_awaited(python_engine: Engine) -> None:
+    async def answer(import_: Import, context: CallContext, params: list[Any]) -> str:
+        await asyncio.sleep(0)
+        return f"hello {params[0]}"
+
+    guest = await asyncio.to_thread(build_python_guest, LATER_WIT, LATER_SOURCE)
+    compiled = await python_engine.compile(guest)
+    async with InstancePool(python_engine, compiled, Limits(), answer, name="later") as pool:
+        told = await pool.call("test:later/greet@1.0.0", "hello", ["Ada"], context=CONTEXT)
+    assert told == "hello Ada and hello Ada's friend"
