@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import guests
 import pytest
 from choosing_guests import chooser
 from msgpack import ExtType
+from python_guest import CHOOSER_SOURCE, CHOOSER_WIT, build_python_guest
 
 from lath import telemetry
 from lath.errors import InvalidArgument, LimitExceeded, LinkFailed, LinkNotFound, NotFound
@@ -17,6 +19,7 @@ from lath.telemetry import TraceContext
 from lath.wit.types import Func, Interface, Primitive, ResultOf
 from lath_host import Host
 from lath_host.components import link_choice
+from lath_host.engine import Engine
 from lath_host.engine.linkage import Import
 from lath_host.testing import InProcessLattice
 
@@ -121,6 +124,22 @@ async def test_the_trace_goes_along_by_a_chosen_link(lattice_in_process: InProce
     await lattice.start_component("front", chooser(label="fixed"))
     await lattice.link("front", "words", ECHO, name="context")
     assert await lattice.call("front", FRONT, "choose", "context") == f"front context {TRACE_ID}"
+
+
+async def test_a_python_component_chooses_by_its_generated_bindings(
+    lattice_in_process: InProcessLattice, engine: Engine
+) -> None:
+    lattice = lattice_in_process
+    source = await asyncio.to_thread(build_python_guest, CHOOSER_WIT, CHOOSER_SOURCE)
+    await engine.compile(source)  # which takes long the first time
+    for name in ("default", "first"):
+        await lattice.start_component(f"at-{name}", guests.echo(tag=f"{name}:"))
+        await lattice.link("front", f"at-{name}", ECHO, name=name)
+    event = await lattice.start_component("front", source)
+    assert event.name == "component_scaled", event.data
+    assert await lattice.call("front", FRONT, "say", "first", timeout_ms=30_000) == "first:first"
+    told = await lattice.call("front", FRONT, "say", "nowhere", timeout_ms=30_000)
+    assert told.startswith("not chosen: link_not_found")
 
 
 SET = Func((), ResultOf(None, Primitive("string")))

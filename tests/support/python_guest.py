@@ -118,6 +118,41 @@ class Front:
 """
 """Calls the first guest."""
 
+CHOOSER_WIT: Final = """
+package test:chooser@1.0.0;
+world app {
+  import wasmcloud:bus/lattice@2.0.1;
+  import test:words/echo@1.0.0;
+  export test:words/front@1.0.0;
+}
+package test:words@1.0.0 {
+  interface echo { say: func(text: string) -> string; }
+  interface front { say: func(text: string) -> string; }
+}
+package wasmcloud:bus@2.0.1 {
+  interface lattice {
+    resource call-target-interface {
+      constructor(namespace: string, %package: string, %interface: string);
+    }
+    set-link-name: func(name: string, interfaces: list<call-target-interface>) -> result<_, string>;
+  }
+}
+"""
+CHOOSER_SOURCE: Final = """
+from componentize_py_types import Err
+from wit_world.imports import echo
+from wit_world.imports.lattice import CallTargetInterface, set_link_name
+
+class Front:
+    def say(self, text):
+        try:
+            set_link_name(text, [CallTargetInterface("test", "words", "echo")])
+        except Err as error:
+            return f"not chosen: {error.value}"
+        return echo.say(text)
+"""
+"""Goes by the link that it is told."""
+
 
 def cache_directory() -> Path:
     """Where built guests and their compiled form are kept between runs."""

@@ -8,15 +8,20 @@ from collections.abc import Iterator
 
 import guests
 import pytest
-from placed_guests import ECHO, both, counter, opener_of_handles, reader_of_handles
+from nats.aio.msg import Msg
+from placed_guests import ECHO, FRONT, both, counter, opener_of_handles, reader_of_handles
 from python_guest import CALLER_SOURCE, CALLER_WIT, build_python_guest
 from words_provider import Words
 
-from lath import telemetry
+from lath import subjects, telemetry
+from lath.codec import pack
+from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
 from lath.provider import Call, Provider, operation, resource
 from lath.provider.instance import ProviderInstance
+from lath.rpc import CallHeader
 from lath.telemetry import TraceContext
 from lath.testing import eventually
+from lath_host.engine import Engine
 
 from .conftest import Placed
 
@@ -42,6 +47,29 @@ async def test_the_callee_calls_its_provider_as_itself_with_its_links_config_in_
         await lattice.link("back", "words", ECHO, target_config=["prefix"])
         assert await placed.say("x") == ">x"
         assert await placed.say("context") == f"back default {TRACE_ID}"
+
+
+async def test_the_time_left_and_the_apps_version_pass_on_to_what_the_callee_calls(placed: Placed) -> None:
+    lattice = placed.lattice
+    async with ProviderInstance(Words(), lattice.bus, provider_id="words") as words:
+        await placed.pair(guests.relay(imported=MIDDLE), guests.relay(exported=MIDDLE), MIDDLE)
+        link = await lattice.link("back", "words", ECHO)
+        seen: list[CallHeader] = []
+
+        async def spy(msg: Msg) -> None:
+            assert msg.headers is not None
+            seen.append(CallHeader.parse(msg.headers[subjects.HEADER_CALL]))
+
+        pattern = subjects.call_instance_pattern(lattice.bus.lattice, "words", words.instance_id)
+        await lattice.bus.subscribe(pattern, spy)
+        await lattice.bus.flush()
+        tail = subjects.call_tail(CLIENT_SOURCE, NO_LINK, InterfaceName.parse(FRONT), "say")
+        await lattice.caller.call(
+            "front", tail, pack(["x"]), timeout_ms=5_000, linked=False, app_version="shop:v7"
+        )
+        (header,) = await eventually(lambda: seen)
+        assert (header.app_version, header.interface_version) == ("shop:v7", "1.0.0")
+        assert header.revision == link.revision and 0 < header.ms_left <= 5_000
 
 
 async def test_caller_and_callee_have_links_of_their_own_to_one_interface(placed: Placed) -> None:
@@ -163,7 +191,7 @@ async def test_a_providers_resource_goes_from_caller_to_callee(placed: Placed) -
 
 
 async def test_python_calls_python_and_what_the_callee_prints_is_in_the_log(
-    placed: Placed, caplog: pytest.LogCaptureFixture
+    placed: Placed, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     greet = "demo:app/greet@0.1.0"
     caplog.set_level(logging.INFO)
@@ -171,10 +199,14 @@ async def test_python_calls_python_and_what_the_callee_prints_is_in_the_log(
         asyncio.to_thread(build_python_guest, CALLER_WIT, CALLER_SOURCE),
         asyncio.to_thread(build_python_guest),
     )
+    for source in (front, back):
+        await engine.compile(source)  # which takes long the first time
     await placed.pair(front, back, greet)
     assert await placed.say("Ada", timeout_ms=30_000) == "hello Ada; Ada [0, 1, 2]; 3 bytes back"
 
-    def said() -> bool:
-        return any("running Ada" in record.getMessage() for record in caplog.records)
+    def said() -> list[str]:
+        messages = map(logging.LogRecord.getMessage, caplog.records)
+        return [message for message in messages if "running Ada" in message]
 
-    await eventually(said)
+    whose = "front" if placed.fuses else "back"  # one instance, one output
+    assert repr(whose) in (await eventually(said))[0]

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import guests
 import pytest
-from placed_guests import ECHO, FRONT, swelling
+from placed_guests import ECHO, FRONT
 from words_provider import Words
 
-from lath.errors import LathError
 from lath.model import LinkSelector
 from lath.provider import Call, operation
 from lath.provider.instance import ProviderInstance
@@ -100,23 +99,3 @@ async def test_calls_in_a_circle_end_by_their_limits_not_by_pythons(
     assert error.kind == "trap" and "overloaded" in error.message, error.message
     component = lattice.hosts[0].services.components.get("circle")
     await eventually(lambda: (component.describe().stats or {})["running"] == 0)
-
-
-@pytest.mark.parametrize("where", ["the same host", "another host"])
-async def test_a_payload_above_the_limit_is_refused_and_a_result_above_it_is_a_limit_exceeded(
-    lattice_in_process: InProcessLattice, where: str
-) -> None:
-    lattice = lattice_in_process
-    host = lattice.hosts[0] if where == "the same host" else (await lattice.add_hosts(1))[0]
-    await lattice.start_component("echo", guests.echo(), host=host)
-    await lattice.start_component("generous", swelling(ECHO), host=host)
-    await lattice.start_component("sends", swelling(FRONT, imported=ECHO))
-    await lattice.start_component("takes", guests.relay())
-    await lattice.link("sends", "echo", ECHO)
-    await lattice.link("takes", "generous", ECHO)
-    sent = await lattice.failure("sends", FRONT, "say", "x", timeout_ms=60_000)
-    assert sent.kind == "trap" and "payload_too_large" in sent.message
-    taken = await lattice.failure("takes", FRONT, "say", "x", timeout_ms=60_000)
-    assert taken.kind == "trap" and "limit_exceeded" in taken.message
-    told: LathError = await lattice.failure("generous", ECHO, "say", "x", timeout_ms=60_000)
-    assert told.kind == "limit_exceeded" and told.may_have_run

@@ -6,7 +6,7 @@ import asyncio
 
 import guests
 import pytest
-from placed_guests import ECHO, FRONT, risky, trying
+from placed_guests import ECHO, FRONT, counter, risky, swelling, trying
 
 from lath.model import LinkSelector
 from lath.provider import Call, Provider, operation
@@ -65,6 +65,52 @@ async def test_a_trap_of_the_callee_is_told_to_the_caller_unless_they_are_fused(
         told = await placed.say("trap")
         assert told.startswith("trap: ") and "unreachable" in told
     assert await placed.say("ok") == "ok"
+
+
+async def test_parameters_above_the_limit_are_refused_unless_they_never_leave_wasm(placed: Placed) -> None:
+    await placed.pair(swelling(FRONT, imported=ECHO), counter())
+    if placed.fuses:
+        assert await placed.say("x", timeout_ms=60_000) == "1"
+    else:
+        error = await placed.failure("x", timeout_ms=60_000)
+        assert error.kind == "trap" and "payload_too_large" in error.message
+
+
+async def test_a_result_above_the_limit_is_a_limit_exceeded_for_it_has_run(placed: Placed) -> None:
+    await placed.pair(guests.relay(), swelling(ECHO))
+    error = await placed.failure("x", timeout_ms=60_000)
+    assert "limit_exceeded" in str(error) and "payload_bytes_max" in error.message and error.may_have_run
+    assert error.kind == ("limit_exceeded" if placed.fuses else "trap")  # whose result it is
+
+
+async def test_a_callee_past_the_time_limit_of_its_own_ends(placed: Placed) -> None:
+    limits = {"timeout_ms": 200}
+    await placed.pair(guests.relay(function="loop"), guests.echo(), back_limits=limits, unfused="timeout_ms")
+    error = await placed.failure("x", timeout_ms=60_000)
+    assert error.kind == "trap" and "deadline_exceeded" in error.message
+    await ended(placed)
+
+
+async def test_a_callee_that_is_full_is_overloaded_or_waits_until_the_deadline(placed: Placed) -> None:
+    slow = Slow()
+    async with ProviderInstance(slow, placed.lattice.bus, provider_id="slow"):
+        await placed.start(
+            "back", guests.relay(exported=MIDDLE), host=placed.back_host, count=1, limits={"queue_max": 1}
+        )
+        await placed.start("front", guests.relay(imported=MIDDLE), host=placed.front_host)
+        await placed.lattice.link("back", "slow", ECHO)
+        await placed.joined(MIDDLE, unfused="a limit of its own, queue_max")
+        first = asyncio.ensure_future(placed.failure("x", timeout_ms=60_000))
+        async with asyncio.timeout(20):
+            await slow.running.wait()
+        waiting = asyncio.ensure_future(placed.failure("x", timeout_ms=2_000))
+        back = placed.back_host.services.components.get("back")
+        await eventually(lambda: (back.describe().stats or {})["queued"] == 1)
+        refused = await placed.failure("x", timeout_ms=60_000)
+        assert refused.kind == "trap" and "overloaded" in refused.message
+        assert "deadline_exceeded" in str(await waiting)
+        first.cancel()
+        await asyncio.wait([first])
 
 
 async def test_a_function_that_the_callee_lacks_is_named(placed: Placed) -> None:
