@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from guests import LIBC
+from resource_guests import COUNTERS_NAME
 
 FRONT: Final = "test:words/front@1.0.0"
 ECHO: Final = "test:words/echo@1.0.0"
@@ -226,6 +227,46 @@ def both(near: str = ECHO, far: str = "test:words/middle@1.0.0") -> str:
     (func (export "after") (param i32) (call $reset)))
   (core instance $guest (instantiate $guest (with "libc" (instance $libc)) (with "" (instance
     (export "near" (func $near-say)) (export "far" (func $far-say))))))
+  (func $say {_SIGNATURE} (canon lift (core func $guest "say") {_CANONICAL} {_AFTER}))
+  (instance $out (export "say" (func $say)))
+  (export "{FRONT}" (instance $out)))
+"""
+
+
+def maker_of_counters() -> str:
+    """Exports `say: func(text: string) -> string`: the text's length, as a digit, by a `counter`."""
+    return f"""
+(component
+  (import "{COUNTERS_NAME}" (instance $counters
+    (export "counter" (type $counter (sub resource)))
+    (export "[constructor]counter" (func (param "start" u32) (result (own $counter))))
+    (export "[method]counter.add" (func (param "self" (borrow $counter)) (param "n" u32) (result u32)))
+    (export "[static]counter.take" (func (param "c" (own $counter)) (result u32)))))
+  (alias export $counters "counter" (type $counter))
+  {LIBC}
+  (core func $new (canon lower (func $counters "[constructor]counter")))
+  (core func $add (canon lower (func $counters "[method]counter.add")))
+  (core func $take (canon lower (func $counters "[static]counter.take")))
+  (core func $drop (canon resource.drop $counter))
+  (core module $guest
+    (import "libc" "memory" (memory 1))
+    (import "libc" "reset" (func $reset))
+    (import "" "new" (func $new (param i32) (result i32)))
+    (import "" "add" (func $add (param i32 i32) (result i32)))
+    (import "" "take" (func $take (param i32) (result i32)))
+    (import "" "drop" (func $drop (param i32)))
+    (func (export "say") (param i32 i32) (result i32) (local $counter i32)
+      (call $drop (call $new (i32.const 1)))
+      (local.set $counter (call $new (local.get 1)))
+      (drop (call $add (local.get $counter) (i32.const 48)))
+      (i32.store8 (i32.const 16) (call $take (local.get $counter)))
+      (i32.store (i32.const 0) (i32.const 16))
+      (i32.store (i32.const 4) (i32.const 1))
+      (i32.const 0))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $guest (instantiate $guest (with "libc" (instance $libc)) (with "" (instance
+    (export "new" (func $new)) (export "add" (func $add)) (export "take" (func $take))
+    (export "drop" (func $drop))))))
   (func $say {_SIGNATURE} (canon lift (core func $guest "say") {_CANONICAL} {_AFTER}))
   (instance $out (export "say" (func $say)))
   (export "{FRONT}" (instance $out)))

@@ -92,10 +92,17 @@ class Placed:
         if not self.fuses:
             return
         if unfused:
-            await eventually(lambda: unfused in (self.described("front").unfused or {}).get("back", ""))
+            await eventually(lambda: unfused in self._fusion()[1].get("back", ""))
         else:
-            await eventually(lambda: self.described("front").fused == ("back",), COMPILED_S)
+            await eventually(lambda: any("back" in each for each in self._fusion()), COMPILED_S)
+            fused, reasons = self._fusion()
+            assert fused == ("back",), reasons
             self.only_fused = True
+
+    def _fusion(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """What `front` runs fused with, and why not with others; in neither is what is being compiled."""
+        front = self.described("front")
+        return front.fused or (), front.unfused or {}
 
     def described(self, component_id: str) -> ComponentDescription:
         """A component of the front's host."""

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import guests
 import pytest
 from nats.aio.msg import Msg
-from placed_guests import ECHO, FRONT, both, counter, opener_of_handles, reader_of_handles
+from placed_guests import ECHO, FRONT, both, counter, maker_of_counters, opener_of_handles, reader_of_handles
 from python_guest import CALLER_SOURCE, CALLER_WIT, build_python_guest
+from resource_guests import COUNTERS, COUNTERS_NAME, HOLDER, HOLDER_NAME
 from words_provider import Words
 
 from lath import subjects, telemetry
@@ -188,6 +189,27 @@ async def test_a_providers_resource_goes_from_caller_to_callee(placed: Placed) -
             await placed.lattice.link(source, "store", "lath:test/store@1.0.0")
         for _ in range(2):
             assert await placed.say("b") == "b of b opened by front asked by back"
+
+
+async def test_a_resource_of_the_callees_own_is_made_used_given_back_and_dropped(placed: Placed) -> None:
+    await placed.pair(maker_of_counters(), COUNTERS, COUNTERS_NAME)
+    assert [await placed.say("x" * length) for length in range(3)] == ["0", "1", "2"]
+    await nothing_pinned(placed)
+
+
+async def test_resources_meet_and_are_lent_also_where_the_caller_hands_them_out(placed: Placed) -> None:
+    await placed.pair(HOLDER, COUNTERS, COUNTERS_NAME, unfused="front passes handles")
+    for _ in range(3):
+        assert await placed.lattice.call("front", HOLDER_NAME, "sum", 4, 5) == 9
+        assert await placed.lattice.call("front", HOLDER_NAME, "meet", 4, 5) == 9
+        assert await placed.lattice.call("front", HOLDER_NAME, "give", 7) == 7
+    await nothing_pinned(placed)
+
+
+async def nothing_pinned(placed: Placed) -> None:
+    """Returns once no resource keeps an instance of `back`."""
+    back = placed.back_host.services.components.get("back")
+    await eventually(lambda: (back.describe().stats or {})["pinned"] == 0)
 
 
 async def test_python_calls_python_and_what_the_callee_prints_is_in_the_log(
