@@ -25,7 +25,7 @@ from lath_host.testing import (
 )
 
 Source = str | bytes
-COMPILED_S = 100.0
+COMPILED_S = 250.0
 """Two Python components in one may take that long, in a thread of low priority; then they are cached."""
 
 

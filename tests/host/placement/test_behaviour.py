@@ -212,6 +212,7 @@ async def nothing_pinned(placed: Placed) -> None:
     await eventually(lambda: (back.describe().stats or {})["pinned"] == 0)
 
 
+@pytest.mark.timeout(300)  # the first time, while the fused one is compiled in a thread of low priority
 async def test_python_calls_python_and_what_the_callee_prints_is_in_the_log(
     placed: Placed, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
