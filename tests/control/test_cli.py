@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, Terminal, run, spawn
+from resource_guests import COUNTERS, COUNTERS_NAME
 
 from lath.server import Server
 from lath.testing import eventually
@@ -88,6 +89,28 @@ async def test_a_component_is_started_called_scaled_and_updated(lath: Lath, clie
     updated = await lath("update", "textstats", str(TEXTSTATS), "--local", "-o", "json")
     assert updated.code == 0, updated.err
     assert updated.json[0]["ref"].startswith("file://")
+
+
+async def test_a_handle_that_a_call_prints_is_an_argument_of_the_next(
+    lath: Lath, client: Client, tmp_path: Path
+) -> None:
+    source = tmp_path / "counters.wat"
+    source.write_bytes(COUNTERS)
+    started = await lath("start", "component", str(source), "--id", "counters", "--lease", "90s")
+    assert started.code == 0, started.err
+    made = await lath("call", "counters", f"{COUNTERS_NAME}#[constructor]counter", "5", "-o", "json")
+    assert list(made.json) == ["component-resource"]
+    added = await lath(
+        "call", "counters", f"{COUNTERS_NAME}#[method]counter.add", made.out, "2", "-o", "json"
+    )
+    assert (added.code, added.json) == (0, 7), added.err
+    taken = await lath("call", "counters", f"{COUNTERS_NAME}#[static]counter.take", made.out, "-o", "json")
+    assert taken.json == 7
+    gone = await lath("call", "counters", f"{COUNTERS_NAME}#[method]counter.get", made.out)
+    assert (gone.code, gone.out) == (1, "")
+    assert "not_found" in gone.err and "its lease of 90 s has expired, it was dropped" in " ".join(
+        gone.err.split()
+    )
 
 
 async def test_a_component_that_cannot_start_ends_with_1_and_its_reason(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from lath_command import TEXTSTATS
+from resource_guests import COUNTERS, COUNTERS_NAME
 
 from lath.bus import BucketStore, jetstream
 from lath.bus.buckets import stream_config
-from lath.codec import Record
+from lath.codec import Record, Resource
 from lath.errors import Conflict, InvalidArgument, LinkNotFound, NotFound
 from lath.model import CloudEvent, LinkSelector, LinkSpec
 from lath.server import Server
@@ -74,6 +75,25 @@ async def test_calls_go_wrong_with_their_own_error(client: Client) -> None:
         await client.call("textstats", "demo:text/stats@2.0.0#count", "a")
     with pytest.raises(InvalidArgument, match="text"):
         await client.call("textstats", "demo:text/stats.count", 5)
+
+
+async def test_a_client_holds_the_resources_of_a_component(client: Client, tmp_path: Path) -> None:
+    source = tmp_path / "counters.wat"
+    await asyncio.to_thread(source.write_bytes, COUNTERS)
+    for host in ("one", "two"):
+        await client.components.start(str(source), component_id="counters", host=host)
+    counters = [
+        await client.call("counters", f"{COUNTERS_NAME}#[constructor]counter", start) for start in range(6)
+    ]
+    for start, counter in enumerate(counters):
+        assert await client.call("counters", f"{COUNTERS_NAME}#[method]counter.add", counter, 1) == start + 1
+    shown = (await client.call_json("counters", f"{COUNTERS_NAME}#[constructor]counter", [5])).value
+    added = await client.call_json("counters", f"{COUNTERS_NAME}#[method]counter.add", [shown, 2])
+    assert added.value == 7
+    with pytest.raises(InvalidArgument, match="must live in one instance of counters"):
+        await client.call("counters", f"{COUNTERS_NAME}#[method]counter.merge", *counters[:2])
+    with pytest.raises(InvalidArgument, match="expected handle of resource counter"):
+        await client.call("counters", f"{COUNTERS_NAME}#[method]counter.get", Resource(b"made up"))
 
 
 async def test_an_auction_places_by_labels_and_load(client: Client) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +15,22 @@ from resource_guests import COUNTERS, COUNTERS_NAME, HOLDER, HOLDER_NAME
 from lath import subjects
 from lath.codec import ComponentHandle, pack, unpack
 from lath.codec.handles import pack_tokens
-from lath.errors import Draining, InstanceLost, InvalidArgument, LinkNotFound, NotFound, Overloaded, Trap
+from lath.errors import (
+    Draining,
+    InstanceLost,
+    InvalidArgument,
+    LathError,
+    LinkNotFound,
+    NotFound,
+    Overloaded,
+    Trap,
+)
 from lath.model import ComponentDescription, Link, LinkSelector
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
 from lath.subjects import call_tail
 from lath.testing import eventually
 from lath_host.host import Host
-from lath_host.testing import InProcessLattice
+from lath_host.testing import HostProcess, InProcessLattice
 
 WITNESS_NAME = "lath:test/witness@1.0.0"
 WITNESS = f"""
@@ -30,6 +41,7 @@ WITNESS = f"""
   (instance $witness (export "dropped" (func $dropped)))
   (export "{WITNESS_NAME}" (instance $witness)))
 """
+MakeProcess = Callable[..., Awaitable[HostProcess]]
 REUSE = {"component_limits": {"reuse": True}}
 LEASE = {"component_limits": {"lease_seconds": 1}}
 
@@ -159,6 +171,28 @@ class TestHolders:
         await eventually(lambda: not placed.away.services.routes.held(LinkSelector(source_id="holder")))
         error = await placed.lattice.failure("holder", HOLDER_NAME, "read", counter)
         assert LinkNotFound.kind in str(error)
+
+
+async def test_what_a_host_that_is_killed_held_is_released_after_the_lease(
+    beside: Placed, process: MakeProcess
+) -> None:
+    killed = await process()
+    lattice = beside.lattice
+    await lattice.start_component("counters", COUNTERS, host=beside.home, **LEASE)
+    await lattice.start_component("holder", HOLDER, host=killed.id, count=1, **REUSE)
+    await lattice.link("holder", "counters", COUNTERS_NAME)
+    await eventually(lambda: _succeeds(beside.hold("keep", 5)))
+    assert beside.pinned == 1
+    killed.signal(signal.SIGKILL)
+    await beside.released()
+
+
+async def _succeeds(call: Awaitable[Any]) -> bool:
+    try:
+        await call
+    except LathError:
+        return False
+    return True
 
 
 class TestClients:

@@ -153,6 +153,41 @@ class Front:
 """
 """Goes by the link that it is told."""
 
+COUNTERS_WIT: Final = """
+package demo:app@0.1.0;
+interface counters {
+  resource counter {
+    constructor(start: u32);
+    merge: func(other: borrow<counter>) -> u32;
+    label: func(data: list<u8>) -> list<u8>;
+    take: static func(c: counter) -> u32;
+  }
+}
+world app { export counters; }
+"""
+COUNTERS_SOURCE: Final = """
+import sys
+from wit_world.exports import counters
+
+sys.modules["counters"] = sys.modules[__name__]  # where its resources are looked for
+
+class Counter(counters.Counter):
+    def __init__(self, start):
+        self.value = start
+
+    def merge(self, other):
+        self.value += other.value
+        return self.value
+
+    def label(self, data):
+        return data + str(self.value).encode()
+
+    @classmethod
+    def take(cls, c):
+        return c.value
+"""
+"""Has a resource of its own."""
+
 
 def cache_directory() -> Path:
     """Where built guests and their compiled form are kept between runs."""

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar, dataclass_transform
 
 import msgpack
 
-from lath.codec import Ok, Record, Resource, Some, Variant
+from lath.codec import PROVIDER_RESOURCE, Ok, Record, Resource, Some, Variant
 from lath.errors import InvalidArgument
 from lath.wit import types as wit
 
@@ -85,6 +85,10 @@ def lifter(kind: wit.Type, classes: Mapping[str, type[Any]]) -> Convert | None:
 
 def _lift_one(cls: Any) -> Convert:
     def lift(handle: Resource) -> Any:
+        if handle.extension != PROVIDER_RESOURCE:
+            raise InvalidArgument(
+                f"a handle of resource {getattr(cls, _NAME)!r} is one of a component, not of a provider"
+            )
         try:
             return cls.from_bytes(handle.data)
         except (ValueError, TypeError, msgpack.UnpackException) as e:

@@ -7,9 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from python_guest import LATER_SOURCE, LATER_WIT, build_python_guest, cache_directory
+from python_guest import (
+    COUNTERS_SOURCE,
+    COUNTERS_WIT,
+    LATER_SOURCE,
+    LATER_WIT,
+    build_python_guest,
+    cache_directory,
+)
 
+from lath.codec import ComponentHandle
 from lath.errors import InvalidArgument, LimitExceeded
+from lath.testing import eventually
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import
@@ -75,3 +84,21 @@ async def test_async_functions_of_a_python_guest_are_awaited(python_engine: Engi
     async with InstancePool(python_engine, compiled, Limits(), answer, name="later") as pool:
         told = await pool.call("test:later/greet@1.0.0", "hello", ["Ada"], context=CONTEXT)
     assert told == "hello Ada and hello Ada's friend"
+
+
+async def test_a_python_guest_has_resources_of_its_own(python_engine: Engine) -> None:
+    source = await asyncio.to_thread(build_python_guest, COUNTERS_WIT, COUNTERS_SOURCE)
+    compiled = await python_engine.compile(source)
+    name = "demo:app/counters@0.1.0"
+    async with InstancePool(
+        python_engine, compiled, Limits(), answer, name="python", instance_id="here"
+    ) as pool:
+        one = await pool.call(name, "[constructor]counter", [1], context=CONTEXT)
+        two = await pool.call(
+            name, "[constructor]counter", [2], context=CONTEXT, near=ComponentHandle.parse(one.data).token
+        )
+        assert await pool.call(name, "[method]counter.merge", [one, two], context=CONTEXT) == 3
+        assert await pool.call(name, "[method]counter.label", [one, b"abc"], context=CONTEXT) == b"abc3"
+        assert await pool.call(name, "[static]counter.take", [one], context=CONTEXT) == 3
+        pool.release([ComponentHandle.parse(two.data).token], CONTEXT)
+        await eventually(lambda: pool.stats.pinned == 0)
