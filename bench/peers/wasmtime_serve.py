@@ -15,11 +15,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from wasmtime import wat2wasm
+
 from bench.load import Load, closed_loop
 from bench.peers import PARAMS, REPLY, Contender
 
 NAME: Final = "wasmtime_serve"
-COMPONENT: Final = Path(__file__).parents[1] / "guests" / "hello_http.wat"
+_COMPONENT: Final = Path(__file__).parents[1] / "guests" / "hello_http.wat"
 _READY_SECONDS: Final = 60.0
 _ADDRESS: Final = re.compile(rb"http://127\.0\.0\.1:(\d+)")
 _REQUEST: Final = (b"POST / HTTP/1.1\r\nhost: bench\r\ncontent-length: %d\r\n\r\n" % len(PARAMS)) + PARAMS
@@ -31,10 +33,12 @@ def why_no_wasmtime() -> str:
 
 
 @asynccontextmanager
-async def wasmtime_peer() -> AsyncIterator[Contender]:
-    """The contender."""
+async def wasmtime_peer(folder: Path) -> AsyncIterator[Contender]:
+    """The contender; `folder` takes its component as a binary, which every build of wasmtime reads."""
+    component = folder / "hello_http.wasm"
+    component.write_bytes(wat2wasm(_COMPONENT.read_text()))
     process = await asyncio.create_subprocess_exec(
-        "wasmtime", "serve", "--addr", "127.0.0.1:0", str(COMPONENT), stdout=DEVNULL, stderr=PIPE
+        "wasmtime", "serve", "--addr", "127.0.0.1:0", str(component), stdout=DEVNULL, stderr=PIPE
     )
     try:
         async with asyncio.timeout(_READY_SECONDS):

@@ -141,11 +141,11 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
         peers: list[Contender] = []
         if settings.peers:
             peers += await stack.enter_async_context(python_peers(on.url))
-            for why, peer in ((why_no_wasmtime(), wasmtime_peer), (why_no_ray(), ray_peer)):
+            for why, peer in ((why_no_wasmtime(), wasmtime_peer(on.folder)), (why_no_ray(), ray_peer())):
                 if why:
                     opened.notes.append(why)
                 else:
-                    peers.append(await stack.enter_async_context(peer()))
+                    peers.append(await stack.enter_async_context(peer))
         everybody = [*peers, *ours.values()]
         for each in everybody:
             await each.closed(IN_FLIGHT, _WARM_UP_SECONDS)
