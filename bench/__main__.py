@@ -31,6 +31,8 @@ from bench.runner import declared, measure
 QUICK, FULL = (3, 0.4), (7, 1.0)
 """Rounds, and seconds of a sample."""
 INCARNATIONS_QUICK, INCARNATIONS_FULL = 3, 6
+_COLUMNS = 260
+"""Of a table that goes to a file: no line of it is folded."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -82,7 +84,7 @@ def main() -> None:
     rigs = _chosen(arguments)
     rounds, seconds = FULL if arguments.full else QUICK
     results = ROOT / "bench" / "results"
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     with tempfile.TemporaryDirectory(prefix="lath-bench-") as folder:
         settings = Settings(
             rounds=arguments.rounds or rounds,

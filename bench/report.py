@@ -24,8 +24,7 @@ def _number(value: float) -> str:
 
 def show_figures(console: Console, measurements: Sequence[Measurement], figures: Figures) -> None:
     """One line per measurement: median, lowest and highest round, ratio."""
-    table = Table("measurement", "median", "unit", "lowest, highest", "ratio", "of", box=None)
-    table.add_column("what", no_wrap=True, overflow="ellipsis", min_width=20)
+    table = Table("measurement", "median", "unit", "lowest, highest", "ratio", "of", "what", box=None)
     for each in measurements:
         values = figures.samples.get(each.name)
         if not values:
