@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,12 +12,17 @@ import pytest
 from placed_guests import ECHO, FRONT
 from words_provider import Words
 
+from lath import telemetry
 from lath.model import LinkSelector
 from lath.provider import Call, operation
 from lath.provider.instance import ProviderInstance
+from lath.telemetry import TraceContext
+from lath.telemetry.tracetree import read_traces
 from lath.testing import eventually
 from lath_host.providers.builtin import BuiltinProvider
 from lath_host.testing import InProcessLattice
+
+CALLER = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "")
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +90,25 @@ async def test_a_provider_beside_is_told_the_id_of_the_call(
         for _ in range(2):
             await lattice_in_process.call("front", FRONT, "say", "x")
     assert len(set(seen)) == 2 and "" not in seen
+
+
+async def test_a_provider_beside_has_the_span_of_one_that_is_called_over_the_bus(
+    lattice_in_process: InProcessLattice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lattice = lattice_in_process
+    monkeypatch.setenv("LATH_TRACE_DIR", str(tmp_path))
+    async with builtin_words(lattice) as beside:
+        await asyncio.to_thread(telemetry.setup, "beside")
+        try:
+            with telemetry.use(CALLER):
+                assert await lattice.call("front", FRONT, "say", "x") == "p:x"
+        finally:
+            await asyncio.to_thread(telemetry.shutdown)
+        client, server = (await asyncio.to_thread(read_traces, tmp_path))[CALLER.trace_id].spans()[2:]
+        assert (client.name, client.kind, server.kind) == ("test:words/echo.say", "client", "server")
+        for span in (client, server):
+            assert span.attributes["lath.instance"] == beside.instance_id
+            assert (span.attributes["lath.source"], span.attributes["lath.target"]) == ("front", "words")
 
 
 async def test_calls_in_a_circle_end_by_their_limits_not_by_pythons(
