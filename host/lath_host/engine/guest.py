@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -69,6 +69,7 @@ class GuestSettings:
         usage: Counts instances.
         home: Where their own resources live.
         share: In the threads that busy guests go on in.
+        outbound: What sends their HTTP requests; None: nothing does.
         busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
             thread. Otherwise every new call of them would hold the loop for a slice.
     """
@@ -84,6 +85,7 @@ class GuestSettings:
     usage: Usage
     home: Home
     share: Share
+    outbound: object = None
     busy_exports: set[int] = field(default_factory=set)
 
 
@@ -126,6 +128,7 @@ class Guest:
         self._on_gone: Callable[[], None] | None = None
         self._discarded = False
         self._outputs: dict[str, Lines] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._instance = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_instance_t
         self._error = capi.Slot()
         self._error_at = ctypes.addressof(self._error)
@@ -201,6 +204,8 @@ class Guest:
         if self._arena is not None:
             self._arena.forget()
             self._arena = None
+        for task in self._tasks:
+            task.cancel()
         self.handles.forget()
         capi.store_delete(self._store)
         self._settings.linkage.gone(self.context)
@@ -362,8 +367,8 @@ class Guest:
 
     async def _ask(self, pending: PendingImport, context: CallContext | None) -> Any:
         plan = pending.plan
-        if plan.waiting is not None:
-            return await plan.waiting(pending.params)
+        if plan.own is not None:
+            return await plan.own.given(self, pending.params)
         if context is None:
             raise Internal(f"{_name_of(pending)} was called while the instance started, on behalf of no call")
         try:
@@ -380,8 +385,20 @@ class Guest:
 
     # -- rest ----------------------------------------------------------------------------------------------
 
+    @property
+    def outbound(self) -> object:
+        """What sends its HTTP requests (wasi.WasiGuest)."""
+        return self._settings.outbound
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Starts a task that ends with the guest (wasi.WasiGuest)."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def print(self, stream: str, data: bytes) -> None:
-        """Takes what the guest writes (wasi.Printer)."""
+        """Takes what the guest writes (wasi.WasiGuest)."""
         lines = self._outputs.get(stream)
         if lines is None:
             lines = self._outputs[stream] = Lines(stream, self._settings.linkage.log)

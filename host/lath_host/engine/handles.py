@@ -1,7 +1,8 @@
 """The handles of one instance: those that it holds of others' resources, those that others hold of its own.
 
-What it holds is a host resource, whose number stands for the wire value that came in. What it gives out stays
-in its store, under a token that nobody can guess; the token is what travels.
+What it holds is a host resource, whose number stands for the wire value that came in: what a provider or
+another component minted, or an object of the host's own (`values.local`). What it gives out stays in its
+store, under a token that nobody can guess; the token is what travels.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from msgpack import ExtType
 
 from lath.codec import COMPONENT_RESOURCE, ComponentHandle
 from lath.codec.handles import TOKEN_BYTES
-from lath.errors import Internal, LimitExceeded, NotFound
+from lath.errors import Internal, LimitExceeded, NotFound, Trap
 from lath.wit.types import Handle
 from lath_host.engine import capi
-from lath_host.engine.values import ExportedHandle
+from lath_host.engine.values import ExportedHandle, Local
 
 if TYPE_CHECKING:
     from lath_host.engine.linkage import Linkage
@@ -60,7 +61,7 @@ class Home:
 class Held(NamedTuple):
     """A handle that the guest holds: what it stands for, and whether it was lent for one call only."""
 
-    value: ExtType
+    value: ExtType | Local
     lent: bool
 
 
@@ -101,8 +102,8 @@ class GuestHandles:
 
     # -- values.HandleTable ----------------------------------------------------------------------------------
 
-    def lower_handle(self, handle: Handle, value: ExtType) -> int:
-        if isinstance(handle, ExportedHandle):
+    def lower_handle(self, handle: Handle, value: ExtType | Local) -> int:
+        if isinstance(handle, ExportedHandle) and isinstance(value, ExtType):
             return self._lower_own(handle, ComponentHandle.parse(value.data).token)
         number = self._linkage.resource_id(handle)
         if number is None:
@@ -116,11 +117,11 @@ class GuestHandles:
         finally:
             capi.resource_host_delete(host)
         self.held[rep] = held = Held(value, handle.mode == "borrow")
-        if self._home.holdings is not None and _is_kept(held):
+        if self._home.holdings is not None and isinstance(value, ExtType) and _is_kept(held):
             self._home.holdings.began(ComponentHandle.parse(value.data))
         return slot.value or 0
 
-    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
+    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType | Local:
         if isinstance(handle, ExportedHandle):
             return self._lift_own(handle, resource_any)
         rep = self._take(resource_any)
@@ -158,10 +159,17 @@ class GuestHandles:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def dropped(self, rep: int) -> None:
-        """The guest has dropped a handle that it owned. Called inside a poll, in any thread."""
+        """The guest has dropped a handle that it owned. Called inside a poll or after it, on the loop.
+
+        Raises:
+            Trap: There are still handles of what was made of it.
+        """
         held = self.held.pop(rep, None)
-        if held is not None:
-            self._tell(held)
+        if held is None:
+            return
+        if isinstance(held.value, Local) and held.value.children:
+            raise Trap("it dropped a handle while it still held what it had been given by it")
+        self._end(held)
 
     def forget(self) -> None:
         """The store is about to be deleted."""
@@ -170,19 +178,24 @@ class GuestHandles:
         self.given.clear()
         held, self.held = self.held, {}
         for each in held.values():
-            self._tell(each)
+            self._end(each)
 
     def of_components(self) -> Iterator[ComponentHandle]:
         """Those of other components' resources that it holds."""
         for held in list(self.held.values()):
-            if _is_kept(held):
-                yield ComponentHandle.parse(held.value.data)
+            value = held.value
+            if _is_kept(held) and isinstance(value, ExtType):
+                yield ComponentHandle.parse(value.data)
 
-    def _tell(self, held: Held) -> None:
-        if self._home.holdings is not None and _is_kept(held):
-            self._home.holdings.ended(ComponentHandle.parse(held.value.data))
+    def _end(self, held: Held) -> None:
+        value = held.value
+        if isinstance(value, Local):
+            value.end()
+        elif self._home.holdings is not None and _is_kept(held):
+            self._home.holdings.ended(ComponentHandle.parse(value.data))
 
 
 def _is_kept(held: Held) -> bool:
     """Whether it is the guest's own to keep or drop, of a component's resource."""
-    return held.value.code == COMPONENT_RESOURCE and not held.lent
+    value = held.value
+    return isinstance(value, ExtType) and value.code == COMPONENT_RESOURCE and not held.lent

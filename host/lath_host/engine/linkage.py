@@ -23,8 +23,15 @@ from lath_host.engine import capi
 from lath_host.engine.compose.bridge import func_in_bulk
 from lath_host.engine.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
 from lath_host.engine.values.arena import BYTES_AT
-from lath_host.engine.wasi import NATIVE_VERSION, Immediate, Waiting, is_later_wasi, native_interface
-from lath_host.engine.wasi.answers import answer_for, is_ours
+from lath_host.engine.wasi import (
+    NATIVE_VERSION,
+    WAIT,
+    Answer,
+    is_later_wasi,
+    is_ours,
+    native_interface,
+)  # fmt: skip
+from lath_host.engine.wasi.answers import answer_for
 from lath_host.engine.wasi.output import Log, OnLoop
 
 if TYPE_CHECKING:
@@ -69,8 +76,8 @@ class ImportPlan:
     lift_params: Callable[[int, Any], list[Any]]
     lower_result: Lower | None
     lowers_handles: bool
-    immediate: Immediate | None
-    waiting: Waiting | None
+    own: Answer | None
+    """What of the host's own answers it; None: an `ImportHandler` does."""
 
     def failure(self, error: LathError) -> Any:
         """The wire value that tells the guest of `error`; None where its type has no place for it."""
@@ -159,6 +166,7 @@ class Linkage:
         self.guests: dict[int, Guest] = {}
         """By the address of the store's context, which is all that a callback is told."""
         self.log = OnLoop(log) if log else None
+        self._loop = asyncio.get_running_loop()
         self._resource_ids: dict[tuple[str, str], int] = {}
         self._kept: list[Any] = []
         self._empty: asyncio.Future[None] | None = None
@@ -245,10 +253,9 @@ class Linkage:
                 if _resource_key(native, resource) not in self._resource_ids:  # under another version already
                     self._define_resource(instance, native, resource)
             for function, func in interface.functions.items():
-                immediate, waiting = answer_for(native, function, func)
-                if immediate or waiting:
-                    plan = _plan(native, interface, function, func, immediate=immediate, waiting=waiting)
-                    self._define_func(instance, plan)
+                own = answer_for(native, function, func)
+                if own is not None:
+                    self._define_func(instance, _plan(native, interface, function, func, own=own))
         finally:
             capi.linker_instance_delete(instance)
 
@@ -270,7 +277,9 @@ class Linkage:
                 for function, func in interface.functions.items():
                     twin = compiled.twin("import", name, function)
                     if twin:
-                        plan = _plan(name, interface, function, func, carried=func_in_bulk(func))
+                        native = native_interface(interface.name)
+                        own = answer_for(native, function, func) if native else None
+                        plan = _plan(name, interface, function, func, own=own, carried=func_in_bulk(func))
                         self._define_func(root, plan, twin)
         finally:
             capi.linker_instance_delete(root)
@@ -305,7 +314,9 @@ class Linkage:
 
     def _callback(self, plan: ImportPlan) -> Callable[..., None]:
         guests, continuation = self.guests, self._continuation_at
-        lift, immediate, owner = plan.lift_params, plan.immediate, plan.import_.interface.name
+        lift, owner = plan.lift_params, plan.import_.interface.name
+        at_once = plan.own.at_once if plan.own else None
+        anywhere = plan.own.anywhere if plan.own else False
         pack, memmove, size = _CONTINUATION.pack, ctypes.memmove, _CONTINUATION.size
 
         def callback(
@@ -317,8 +328,10 @@ class Linkage:
                 counts = guest.host_calls
                 counts[owner] = counts.get(owner, 0) + 1
                 guest.pending = pending = PendingImport(plan, lift(args, guest.handles), results)
-                if immediate is not None:
-                    pending.answer(immediate(guest, pending.params))
+                if at_once is not None and (anywhere or not guest.busy):
+                    value = at_once(guest, pending.params)
+                    if value is not WAIT:
+                        pending.answer(value)
                 memmove(continuation_out, pack(continuation, context, 0), size)
             except BaseException as error:
                 _refuse(guests.get(context), error, error_out)
@@ -340,8 +353,17 @@ class Linkage:
 
     def _dropped(self, data: Any, context: int, rep: int) -> int:
         """A guest has dropped a handle that it owned."""
-        with suppress(BaseException):
-            self.guests[context].handles.dropped(rep)
+        guest = self.guests.get(context)
+        if guest is None:
+            return 0
+        try:
+            if guest.busy:  # in a thread
+                self._loop.call_soon_threadsafe(guest.handles.dropped, rep)
+            else:
+                guest.handles.dropped(rep)
+        except BaseException as error:
+            guest.failure = error
+            return capi.error_new(b"the handle could not be dropped") or 0
         return 0
 
 
@@ -365,8 +387,7 @@ def _plan(
     function: str,
     func: Func,
     *,
-    immediate: Immediate | None = None,
-    waiting: Waiting | None = None,
+    own: Answer | None = None,
     carried: Func | None = None,
 ) -> ImportPlan:
     """Compiles an import; `carried` is its type as it crosses, where that is another than `func`."""
@@ -376,6 +397,5 @@ def _plan(
         lift_params_of(carried.params),
         lower_result_of(carried.result) if carried.result else None,
         any(True for _ in handles_in(func.result)),
-        immediate,
-        waiting,
+        own,
     )

@@ -27,6 +27,7 @@ from lath_host.engine.explain import MemoryExceeded
 from lath_host.engine.exports import ExportPlan, Exports
 from lath_host.engine.guest import Guest, GuestSettings
 from lath_host.engine.handles import Given, Holdings, Home
+from lath_host.engine.http.messages import HttpClient
 from lath_host.engine.idle import IdleGuests
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import CallContext, ImportHandler, Linkage
@@ -54,6 +55,7 @@ class InstancePool:
         admission: Whose permits its calls take, where other pools share them; None makes one.
         instance_id: The instance of the component that handles of its resources are addressed to.
         holdings: Told of the handles of other components' resources that guests hold and drop.
+        outbound: Sends the HTTP requests of guests; None: they are denied.
 
     Raises:
         InvalidArgument: The component has an import that cannot be carried.
@@ -72,6 +74,7 @@ class InstancePool:
         admission: Admission | None = None,
         instance_id: str = "local",
         holdings: Holdings | None = None,
+        outbound: HttpClient | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -80,6 +83,7 @@ class InstancePool:
         self._engine = engine
         self._compiled = compiled
         self._on_import = on_import
+        self._outbound = outbound
         self._metered = limits.fuel_max is not None
         wasm = engine.metered if self._metered else engine.wasm
         self._wasm_engine = capi.pointer_value(wasm.ptr())
@@ -428,7 +432,7 @@ class InstancePool:
             self._settings = GuestSettings(
                 self._engine, self._wasm_engine, component, capi.pointer_value(component.ptr()),
                 self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max, self.usage,
-                self._home, self._share,
+                self._home, self._share, self._outbound,
             )  # fmt: skip
         return self._settings
 

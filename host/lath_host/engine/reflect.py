@@ -40,6 +40,8 @@ from lath.wit.types import (
 )  # fmt: skip
 from lath_host.engine.compose.names import RESERVED
 from lath_host.engine.values.exported import ExportedHandle
+from lath_host.engine.values.local import LocalHandle
+from lath_host.engine.wasi import is_ours, native_interface
 
 WORLD_LEVEL: Final = ""
 """The name under which functions of the world itself (of no interface) are kept."""
@@ -169,7 +171,9 @@ class _Reader:
             if known == resource:
                 self._aliases[interface, name] = (known_interface, known_name)
                 return False
-        self._resources.append((resource, Handle, interface, name))
+        native = native_interface(interface)
+        handle = LocalHandle if native and is_ours(native) else Handle
+        self._resources.append((resource, handle, interface, name))
         return True
 
     def _define_export(self, resource: stock.ResourceType, interface: str, name: str) -> bool:

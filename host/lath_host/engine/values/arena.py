@@ -19,6 +19,7 @@ from lath.codec import ComponentHandle
 from lath.wit.types import Handle
 from lath_host.engine import capi
 from lath_host.engine.values.exported import ExportedHandle
+from lath_host.engine.values.local import Local
 
 BYTES_AT: Final = bytes.__basicsize__ - 1
 """Where the content of a `bytes` object begins, after its header (CPython)."""
@@ -30,14 +31,14 @@ if ctypes.string_at(id(b"probe") + BYTES_AT, 5) != b"probe":  # pragma: no cover
 class HandleTable(Protocol):
     """What knows the resources of one store."""
 
-    def lower_handle(self, handle: Handle, value: ExtType) -> int:
+    def lower_handle(self, handle: Handle, value: ExtType | Local) -> int:
         """Makes a handle that stands for `value`, whose `resource_any` the caller owns.
 
         Of one of the component's own resources it is the `resource_any` that the table has; the caller owns
         that if the handle is given away.
         """
 
-    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
+    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType | Local:
         """What the handle at `resource_any` stands for."""
 
     def drop_handle(self, resource_any: int) -> None:

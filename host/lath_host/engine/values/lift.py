@@ -31,6 +31,7 @@ from lath_host.engine.capi import MAP_ENTRY_BYTES, RECORD_ENTRY_BYTES, VAL_BYTES
 from lath_host.engine.values import layout
 from lath_host.engine.values.arena import HandleTable
 from lath_host.engine.values.bulk import BulkBytes, lift_bulk
+from lath_host.engine.values.local import Local
 
 Lift = Callable[[bytes, int, HandleTable], Any]
 """(memory, offset of the value in it, the store's handles) -> wire value"""
@@ -242,7 +243,7 @@ def _result(type_: ResultOf) -> Lift:
 
 
 def _handle(type_: Handle) -> Lift:
-    def handle(memory: bytes, offset: int, table: HandleTable) -> ExtType:
+    def handle(memory: bytes, offset: int, table: HandleTable) -> ExtType | Local:
         (resource,) = _read_pointer(memory, offset + 8)
         return table.lift_handle(type_, resource)
 

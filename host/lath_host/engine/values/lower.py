@@ -6,9 +6,6 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from msgpack import ExtType
-
-from lath.codec import COMPONENT_RESOURCE, PROVIDER_RESOURCE, ComponentHandle
 from lath.errors import InvalidArgument
 from lath.names import shown
 from lath.wit.types import (
@@ -31,12 +28,17 @@ from lath_host.engine.values import layout
 from lath_host.engine.values.arena import BYTES_AT, Arena, Lower
 from lath_host.engine.values.bulk import BulkBytes, lower_bulk
 from lath_host.engine.values.exported import ExportedHandle
+from lath_host.engine.values.local import LocalHandle
+from lath_host.engine.values.lower_handles import (
+    lower_exported_handle,
+    lower_handle,
+    lower_local_handle,
+)  # fmt: skip
 from lath_host.engine.values.lower_lists import lower_bytes, lower_list_of
 from lath_host.engine.values.mismatch import Mismatch
 
 LowerParams = Callable[[Sequence[Any], Arena], bytes]
 
-_UNSET: Final = layout.SCALARS["bool"].pack(0, False)
 _SURROGATES: Final = range(0xD800, 0xE000)
 """Not characters; wasmtime would abort the process on one."""
 
@@ -123,9 +125,11 @@ def lower_of(type_: Type) -> Lower:
         case ResultOf():
             return _result(type_)
         case ExportedHandle():
-            return _exported_handle(type_)
+            return lower_exported_handle(type_)
+        case LocalHandle():
+            return lower_local_handle(type_)
         case Handle():
-            return _handle(type_)
+            return lower_handle(type_)
 
 
 def _primitive(kind: PrimitiveKind) -> Lower:
@@ -142,11 +146,12 @@ def _bool(value: Any, arena: Arena) -> bytes:
     if value is True:
         return _TRUE
     if value is False:
-        return _UNSET
+        return _FALSE
     raise Mismatch("bool", value)
 
 
 _TRUE: Final = layout.SCALARS["bool"].pack(0, True)
+_FALSE: Final = layout.SCALARS["bool"].pack(0, False)
 
 
 def _string(value: Any, arena: Arena) -> bytes:
@@ -386,51 +391,3 @@ def _result(type_: ResultOf) -> Lower:
         return layout.EITHER.pack(layout.RESULT, is_ok, _payload(lower, payload, arena, name))
 
     return result
-
-
-def _handle(type_: Handle) -> Lower:
-    expected = f"handle of resource {type_.resource} (msgpack extension 1 or 2)"
-    lent = type_.mode == "borrow"
-
-    def handle(value: Any, arena: Arena) -> bytes:
-        if not isinstance(value, ExtType) or (value.code != PROVIDER_RESOURCE and _parsed(value) is None):
-            raise Mismatch(expected, value)
-        if arena.table is None:
-            return _UNSET
-        resource = arena.table.lower_handle(type_, value)
-        arena.owned.append(resource)
-        if lent:
-            arena.lent.append(resource)
-        return layout.POINTER.pack(layout.RESOURCE, resource)
-
-    return handle
-
-
-def _exported_handle(type_: ExportedHandle) -> Lower:
-    """A handle of one of the component's own resources, which an instance of it has given out."""
-    expected = f"handle of resource {type_.resource} (msgpack extension {COMPONENT_RESOURCE})"
-    given_away = type_.mode == "own"
-
-    def handle(value: Any, arena: Arena) -> bytes:
-        parsed = _parsed(value) if isinstance(value, ExtType) else None
-        if parsed is None:
-            raise Mismatch(expected, value)
-        if arena.table is None:
-            arena.named.append((type_, parsed))
-            return _UNSET
-        resource = arena.table.lower_handle(type_, value)
-        if given_away:
-            arena.owned.append(resource)  # the table has no more part in it
-        return layout.POINTER.pack(layout.RESOURCE, resource)
-
-    return handle
-
-
-def _parsed(value: ExtType) -> ComponentHandle | None:
-    """The handle of a component's resource; None where it is none, or malformed."""
-    if value.code != COMPONENT_RESOURCE:
-        return None
-    try:
-        return ComponentHandle.parse(value.data)
-    except InvalidArgument:
-        return None

@@ -1,8 +1,9 @@
 """WASI 0.2 for guests: native where it computes, Python where it waits, prints or reaches out.
 
 Native, wasmtime's own: random, wall clock, the monotonic clock's resolution, environment (empty), arguments
-(none), exit, terminals (none). From Python: `clocks` (time and pollables), `streams` (what a guest prints),
-`denied` (no directory, no network).
+(none), exit, terminals (none). From Python: `clocks` and `poll` (time and waiting), `streams` (and what a
+guest prints), `denied` (no directory, no network). `wasi:http`, of which wasmtime's C API has nothing that
+can be used, is beside them in `lath_host.engine.http`.
 
 Why not all of it native: behind the C API wasmtime's timers abort the process (they want a Tokio runtime
 around the poll, and there is none: "there is no reactor running"), and a custom stdout is written by a
@@ -14,7 +15,9 @@ is polled for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from lath.errors import InvalidArgument
@@ -22,20 +25,57 @@ from lath.names import InterfaceName, versions_compatible
 
 NATIVE_VERSION: Final = "0.2.12"
 """The version under which wasmtime 50.0.1 defines its WASI; a component may ask for any 0.2.x."""
-_NATIVE_PACKAGES: Final = frozenset({"io", "clocks", "random", "cli", "filesystem", "sockets"})
+_NATIVE_PACKAGES: Final = frozenset({"io", "clocks", "random", "cli", "filesystem", "sockets", "http"})
+_HTTP: Final = frozenset({"wasi:http/types", "wasi:http/outgoing-handler"})
+"""What a host answers of that package: an `incoming-handler` that is imported is another component."""
+_WHOLLY_OURS: Final = _HTTP | {
+    *(f"wasi:io/{name}" for name in ("error", "poll", "streams")),
+    *(f"wasi:cli/{name}" for name in ("stdin", "stdout", "stderr")),
+}
+_DENIED_PACKAGES: Final = frozenset({"filesystem", "sockets"})
 
 
-class Printer(Protocol):
+class WasiGuest(Protocol):
     """The guest, as far as WASI needs it."""
+
+    @property
+    def outbound(self) -> object:
+        """What sends its HTTP requests (`lath_host.engine.http.HttpClient`); None: nothing does."""
 
     def print(self, stream: str, data: bytes) -> None:
         """Takes what the guest writes to `stdout` or `stderr`."""
 
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Starts a task that ends with the guest."""
 
-Immediate = Callable[[Printer, list[Any]], Any]
-"""Answers an import at once: (guest, wire values) -> wire value."""
-Waiting = Callable[[list[Any]], Awaitable[Any]]
-"""Answers an import once it may: (wire values) -> wire value."""
+
+WAIT: Final = object()
+"""Says, in place of an answer, that there is none without waiting."""
+Immediate = Callable[[WasiGuest, list[Any]], Any]
+"""Answers an import at once: (guest, wire values) -> wire value, or `WAIT`."""
+Waiting = Callable[[WasiGuest, list[Any]], Awaitable[Any]]
+"""Answers an import once it may: (guest, wire values) -> wire value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a function is answered.
+
+    Attributes:
+        at_once: What answers it without waiting; None: nothing does.
+        later: What answers it where that says `WAIT`.
+        anywhere: Whether `at_once` may run in the thread that polls a busy guest. Otherwise it runs on the
+            loop, like everything that touches a `Local`.
+    """
+
+    at_once: Immediate | None = None
+    later: Waiting | None = None
+    anywhere: bool = False
+
+    async def given(self, guest: WasiGuest, params: list[Any]) -> Any:
+        """The answer, on the loop."""
+        value = self.at_once(guest, params) if self.at_once else WAIT
+        return await self.later(guest, params) if value is WAIT and self.later else value
 
 
 def is_later_wasi(name: str) -> bool:
@@ -54,7 +94,7 @@ def is_later_wasi(name: str) -> bool:
 
 
 def native_interface(name: str) -> str | None:
-    """Under which name wasmtime defines an interface; None when it does not.
+    """Under which name the host defines an interface of WASI; None when it does not.
 
     Args:
         name: As it stands in a component: `wasi:io/poll@0.2.3`.
@@ -67,4 +107,16 @@ def native_interface(name: str) -> str | None:
         return None
     if not parsed.version.startswith("0.2.") or "-" in parsed.version:
         return None
+    if parsed.package == "http" and parsed.unversioned not in _HTTP:
+        return None
     return f"{parsed.unversioned}@{NATIVE_VERSION}"
+
+
+def is_ours(native: str) -> bool:
+    """Whether an interface, resources included, is answered from Python.
+
+    Args:
+        native: Its name as the host defines it.
+    """
+    name = InterfaceName.parse(native)
+    return name.unversioned in _WHOLLY_OURS or name.package in _DENIED_PACKAGES

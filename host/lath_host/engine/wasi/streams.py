@@ -1,77 +1,268 @@
-"""`wasi:io/streams` and the three standard streams: what is written goes to the log, stdin is at its end.
+"""`wasi:io/streams`: every function of both kinds of streams, over whatever gives or takes the bytes.
 
-Output is taken at once, so no stream ever has to be waited for. The data of an output stream's handle is
-its name.
+Here are also the standard streams: what is written goes to the log, stdin is at its end.
+A flush is done at once: what has been written is with whoever reads it, there is no further buffer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from msgpack import ExtType
+from lath.errors import Trap
+from lath_host.engine.values.local import Local
+from lath_host.engine.wasi import WAIT, Answer, Immediate, WasiGuest
+from lath_host.engine.wasi.poll import Always, CallOff, Pollable, Wake, first_ready
 
-from lath.codec import PROVIDER_RESOURCE
-from lath_host.engine.wasi import Immediate, Printer
-from lath_host.engine.wasi.clocks import READY
-
-WRITE_BYTES_MAX: Final = 65_536
-"""What a guest may write in one go."""
-_CLOSED: Final = {"err": {"closed": None}}
-
-
-def _stream(name: bytes) -> Immediate:
-    handle = ExtType(PROVIDER_RESOURCE, name)
-    return lambda guest, params: handle
+PRINT_BYTES_MAX: Final = 65_536
+"""What a guest may print in one go."""
+BLOCKING_WRITE_BYTES_MAX: Final = 4096
+"""What the standard lets a guest give to `blocking-write-and-flush`."""
+READ_BYTES_MAX: Final = 1 << 20
+"""What one read gives at most: a guest may ask for 2^64 bytes, and has to find room for what it gets."""
 
 
-def _write(guest: Printer, params: list[Any]) -> dict[str, None]:
-    guest.print(params[0].data.decode(), params[1])
+class IoError(Local):
+    """A `wasi:io/error`.
+
+    Args:
+        message: For humans.
+        code: What it is in the terms of the interface that it came from, as a wire value; None: nothing more.
+    """
+
+    def __init__(self, message: str, code: Any = None) -> None:
+        super().__init__()
+        self.message = message
+        self.code = code
+
+
+class StreamClosed(Exception):
+    """The stream has come to its end."""
+
+
+class StreamFailed(Exception):
+    """The stream has failed.
+
+    Args:
+        error: What the guest is told.
+    """
+
+    def __init__(self, error: IoError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class InputStream(Local):
+    """A stream that a guest reads. As it is, it is at its end."""
+
+    def ready(self) -> bool:
+        """Whether `take` would say anything (poll.Watched)."""
+        return True
+
+    def watch(self, wake: Wake) -> CallOff:
+        """Has `wake` called once it is ready (poll.Watched)."""
+        return Always().watch(wake)
+
+    def take(self, size: int) -> bytes:
+        """Up to `size` bytes; none where there are none yet.
+
+        Raises:
+            StreamClosed, StreamFailed: There will be no more.
+        """
+        raise StreamClosed
+
+
+class OutputStream(Local):
+    """A stream that a guest writes. As it is, it takes all and keeps nothing."""
+
+    def ready(self) -> bool:
+        """Whether there is room, or never will be (poll.Watched)."""
+        return True
+
+    def watch(self, wake: Wake) -> CallOff:
+        """Has `wake` called once it is ready (poll.Watched)."""
+        return Always().watch(wake)
+
+    def room(self) -> int:
+        """How many bytes it would take now.
+
+        Raises:
+            StreamClosed, StreamFailed: It takes no more.
+        """
+        return PRINT_BYTES_MAX
+
+    def put(self, data: bytes) -> None:
+        """Takes bytes, as many as there is room for.
+
+        Raises:
+            StreamClosed, StreamFailed: It takes no more.
+        """
+
+
+class Printed(OutputStream):
+    """A standard stream.
+
+    Args:
+        guest: Whose.
+        name: `stdout` or `stderr`.
+    """
+
+    def __init__(self, guest: WasiGuest, name: str) -> None:
+        super().__init__()
+        self._guest = guest
+        self._name = name
+
+    def put(self, data: bytes) -> None:
+        self._guest.print(self._name, data)
+
+
+def _told(work: Callable[[WasiGuest, list[Any]], Any]) -> Immediate:
+    """What answers with the outcome of `work`."""
+
+    def answer(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
+        try:
+            return {"ok": work(guest, params)}
+        except StreamClosed:
+            return {"err": {"closed": None}}
+        except StreamFailed as failed:
+            return {"err": {"last-operation-failed": failed.error}}
+
+    return answer
+
+
+def _blocking(awaited: Sequence[int], work: Callable[[WasiGuest, list[Any]], Any]) -> Answer:
+    """What answers with the outcome of `work` once the parameters at `awaited` have been ready, in turn."""
+    told = _told(work)
+
+    def at_once(guest: WasiGuest, params: list[Any]) -> Any:
+        ready = all(params[index].ready() for index in awaited)
+        return told(guest, params) if ready else WAIT
+
+    async def later(guest: WasiGuest, params: list[Any]) -> Any:
+        for index in awaited:
+            await first_ready([params[index]])
+        return told(guest, params)
+
+    return Answer(at_once, later)
+
+
+def _read(guest: WasiGuest, params: list[Any]) -> bytes:
+    stream, size = params
+    data: bytes = stream.take(min(size, READ_BYTES_MAX))
+    return data
+
+
+def _skip(guest: WasiGuest, params: list[Any]) -> int:
+    return len(_read(guest, params))
+
+
+def _check_write(guest: WasiGuest, params: list[Any]) -> int:
+    room: int = params[0].room()
+    return room
+
+
+def _write(guest: WasiGuest, params: list[Any]) -> None:
+    stream, data = params
+    if len(data) > stream.room():
+        raise Trap(f"it wrote {len(data)} bytes where check-write permits {stream.room()}")
+    stream.put(data)
+
+
+def _write_zeroes(guest: WasiGuest, params: list[Any]) -> None:
+    stream, size = params
+    if size > stream.room():
+        raise Trap(f"it wrote {size} zeroes where check-write permits {stream.room()}")
+    stream.put(bytes(size))
+
+
+def _check_blocking(size: int) -> None:
+    if size > BLOCKING_WRITE_BYTES_MAX:
+        raise Trap(
+            f"it gave {size} bytes to a blocking write and flush, which takes {BLOCKING_WRITE_BYTES_MAX}"
+        )
+
+
+def _fits(stream: OutputStream, size: int) -> bool:
+    """Whether a write of that size needs no waiting: there is room, or never will be."""
+    try:
+        return stream.room() >= size
+    except (StreamClosed, StreamFailed):
+        return True
+
+
+def _write_all_at_once(guest: WasiGuest, params: list[Any]) -> Any:
+    stream, data = params
+    _check_blocking(len(data))
+    return _told(_write)(guest, params) if _fits(stream, len(data)) else WAIT
+
+
+async def _write_all(guest: WasiGuest, params: list[Any]) -> Any:
+    stream, data = params
+    at = 0
+    while at < len(data):
+        await first_ready([stream])
+        told = _told(_write_some)(guest, [stream, data[at:]])
+        if "err" in told:
+            return told
+        at += told["ok"]
     return {"ok": None}
 
 
-def _write_zeroes(guest: Printer, params: list[Any]) -> dict[str, None]:
-    guest.print(params[0].data.decode(), bytes(min(params[1], WRITE_BYTES_MAX)))
-    return {"ok": None}
+def _write_some(guest: WasiGuest, params: list[Any]) -> int:
+    stream, data = params
+    room: int = stream.room()
+    stream.put(data[:room])
+    return min(room, len(data))
 
 
-def _nothing_to_do(guest: Printer, params: list[Any]) -> dict[str, None]:
-    return {"ok": None}
+def _zeroes_at_once(guest: WasiGuest, params: list[Any]) -> Any:
+    stream, size = params
+    _check_blocking(size)
+    return _write_all_at_once(guest, [stream, bytes(size)])
 
 
-def _room(guest: Printer, params: list[Any]) -> dict[str, int]:
-    return {"ok": WRITE_BYTES_MAX}
+async def _zeroes(guest: WasiGuest, params: list[Any]) -> Any:
+    stream, size = params
+    return await _write_all(guest, [stream, bytes(size)])
 
 
-def _closed(guest: Printer, params: list[Any]) -> dict[str, Any]:
-    return _CLOSED
+def _flush(guest: WasiGuest, params: list[Any]) -> None:
+    params[0].room()  # raises what went wrong
 
 
-def _always_ready(guest: Printer, params: list[Any]) -> ExtType:
-    return READY
+def _splice(guest: WasiGuest, params: list[Any]) -> int:
+    output, source, size = params
+    data = source.take(min(size, output.room(), READ_BYTES_MAX))
+    output.put(data)
+    return len(data)
+
+
+def _subscribe(guest: WasiGuest, params: list[Any]) -> Pollable:
+    return Pollable(params[0], params[0])
 
 
 _OUTPUT: Final = "[method]output-stream."
 _INPUT: Final = "[method]input-stream."
-_STREAMS: Final[dict[str, Immediate]] = {
-    _OUTPUT + "check-write": _room,
-    _OUTPUT + "write": _write,
-    _OUTPUT + "blocking-write-and-flush": _write,
-    _OUTPUT + "flush": _nothing_to_do,
-    _OUTPUT + "blocking-flush": _nothing_to_do,
-    _OUTPUT + "write-zeroes": _write_zeroes,
-    _OUTPUT + "blocking-write-zeroes-and-flush": _write_zeroes,
-    _OUTPUT + "splice": _closed,
-    _OUTPUT + "blocking-splice": _closed,
-    _OUTPUT + "subscribe": _always_ready,
-    _INPUT + "read": _closed,
-    _INPUT + "blocking-read": _closed,
-    _INPUT + "skip": _closed,
-    _INPUT + "blocking-skip": _closed,
-    _INPUT + "subscribe": _always_ready,
+_STREAMS: Final = {
+    _OUTPUT + "check-write": Answer(_told(_check_write)),
+    _OUTPUT + "write": Answer(_told(_write)),
+    _OUTPUT + "blocking-write-and-flush": Answer(_write_all_at_once, _write_all),
+    _OUTPUT + "flush": Answer(_told(_flush)),
+    _OUTPUT + "blocking-flush": Answer(_told(_flush)),
+    _OUTPUT + "write-zeroes": Answer(_told(_write_zeroes)),
+    _OUTPUT + "blocking-write-zeroes-and-flush": Answer(_zeroes_at_once, _zeroes),
+    _OUTPUT + "splice": Answer(_told(_splice)),
+    _OUTPUT + "blocking-splice": _blocking([1, 0], _splice),
+    _OUTPUT + "subscribe": Answer(_subscribe),
+    _INPUT + "read": Answer(_told(_read)),
+    _INPUT + "blocking-read": _blocking([0], _read),
+    _INPUT + "skip": Answer(_told(_skip)),
+    _INPUT + "blocking-skip": _blocking([0], _skip),
+    _INPUT + "subscribe": Answer(_subscribe),
 }
-IMMEDIATE: Final[dict[tuple[str, str], Immediate]] = {
-    ("wasi:cli/stdin", "get-stdin"): _stream(b"stdin"),
-    ("wasi:cli/stdout", "get-stdout"): _stream(b"stdout"),
-    ("wasi:cli/stderr", "get-stderr"): _stream(b"stderr"),
-    ("wasi:io/error", "[method]error.to-debug-string"): lambda guest, params: "the stream failed",
+ANSWERS: Final = {
+    ("wasi:cli/stdin", "get-stdin"): Answer(lambda guest, params: InputStream()),
+    ("wasi:cli/stdout", "get-stdout"): Answer(lambda guest, params: Printed(guest, "stdout")),
+    ("wasi:cli/stderr", "get-stderr"): Answer(lambda guest, params: Printed(guest, "stderr")),
+    ("wasi:io/error", "[method]error.to-debug-string"): Answer(lambda guest, params: params[0].message),
 } | {("wasi:io/streams", name): answer for name, answer in _STREAMS.items()}

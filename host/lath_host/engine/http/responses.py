@@ -1,0 +1,149 @@
+"""`outgoing-response`, `outgoing-body` and `response-outparam`: what a guest answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from lath.errors import Trap
+from lath_host.engine.http.bodies import Pipe, PipeStream
+from lath_host.engine.http.fields import Fields, content_length
+from lath_host.engine.http.messages import HttpFailure
+from lath_host.engine.values.local import Local
+from lath_host.engine.wasi import Answer, Immediate, WasiGuest
+
+_STATUSES: Final = range(100, 1000)
+_DONE: Final = {"ok": None}
+_REFUSED: Final = {"err": None}
+
+
+class OutgoingMessage(Local):
+    """A request or a response that a guest makes.
+
+    Args:
+        headers: Its header, which from here on does not change.
+        wrong_size: The case of `error-code` for a body that is not as long as the header says.
+
+    Attributes:
+        headers: As above.
+        body: Its body.
+    """
+
+    def __init__(self, headers: Fields, wrong_size: str) -> None:
+        super().__init__()
+        headers.end()
+        self.headers = headers.entries
+        self.body = Pipe(content_length(headers.entries), wrong_size)
+
+
+class OutgoingResponse(OutgoingMessage):
+    """A response that a guest makes.
+
+    Args:
+        headers: Its header.
+    """
+
+    def __init__(self, headers: Fields) -> None:
+        super().__init__(headers, "HTTP-response-body-size")
+        self.status = 200
+
+
+class OutgoingBody(Local):
+    """The body of such a message.
+
+    Args:
+        pipe: Where its bytes go.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        super().__init__()
+        self.pipe = pipe
+        self.streamed = False
+
+    def end(self) -> None:
+        super().end()
+        self.pipe.fail(HttpFailure("internal-error", "the guest dropped the body without finishing it"))
+
+
+class ResponseOutparam(Local):
+    """Where a guest puts its answer. Dropped without one, it is answered with an error.
+
+    Attributes:
+        answered: The response, or the `error-code` in its place.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered: asyncio.Future[OutgoingResponse | dict[str, Any]] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def end(self) -> None:
+        super().end()
+        if not self.answered.done():
+            self.answered.set_result(
+                {"internal-error": "the guest dropped response-outparam without setting it"}
+            )
+
+
+def _set(guest: WasiGuest, params: list[Any]) -> None:
+    outparam, result = params
+    if "err" in result:
+        outparam.answered.set_result(result["err"])
+        return
+    response = result["ok"]
+    if not response.body.taken:
+        response.body.finish([])
+    outparam.answered.set_result(response)
+
+
+def _set_status(guest: WasiGuest, params: list[Any]) -> dict[str, None]:
+    response, status = params
+    if status not in _STATUSES:
+        return _REFUSED
+    response.status = status
+    return _DONE
+
+
+def _body(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
+    pipe = params[0].body
+    if pipe.taken:
+        return _REFUSED
+    pipe.taken = True
+    return {"ok": OutgoingBody(pipe)}
+
+
+def _write(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
+    body = params[0]
+    if body.streamed:
+        return _REFUSED
+    body.streamed = True
+    return {"ok": PipeStream(body.pipe, body)}
+
+
+def _finish(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
+    body, trailers = params
+    if body.children:
+        raise Trap("it finished an outgoing-body before it dropped the body's stream")
+    code = body.pipe.finish(trailers.entries if trailers else [])
+    body.end()
+    return _DONE if code is None else {"err": code}
+
+
+def headers_of(guest: WasiGuest, params: list[Any]) -> Fields:
+    """The header of a message that a guest makes, which it may only read."""
+    return Fields(params[0].headers, mutable=False)
+
+
+_TYPES: Final[dict[str, Immediate]] = {
+    "[constructor]outgoing-response": lambda guest, params: OutgoingResponse(params[0]),
+    "[method]outgoing-response.status-code": lambda guest, params: params[0].status,
+    "[method]outgoing-response.set-status-code": _set_status,
+    "[method]outgoing-response.headers": headers_of,
+    "[method]outgoing-response.body": _body,
+    "[method]outgoing-request.body": _body,
+    "[method]outgoing-body.write": _write,
+    "[static]outgoing-body.finish": _finish,
+    "[static]response-outparam.set": _set,
+}
+ANSWERS: Final = {("wasi:http/types", name): Answer(answer) for name, answer in _TYPES.items()}
