@@ -12,6 +12,8 @@ from lath.wit.parser import parse
 from lath.wit.types import Interface
 
 _SUFFIX: Final = ".wit"
+_FIRST: Final = "wasi-io-"
+"""What other packages use that come with lath."""
 
 
 class Registry:
@@ -73,7 +75,8 @@ class Registry:
 def shipped() -> Registry:
     """A registry of the packages that come with lath."""
     registry = Registry()
-    for entry in sorted(resources.files("lath.wit").iterdir(), key=lambda entry: entry.name):
+    entries = resources.files("lath.wit").iterdir()
+    for entry in sorted(entries, key=lambda entry: (not entry.name.startswith(_FIRST), entry.name)):
         if entry.name.endswith(_SUFFIX):
             registry.register(entry.read_text(encoding="utf-8"))
     return registry

@@ -91,6 +91,9 @@ def test_the_latest_version_is_loaded_when_none_is_asked_for() -> None:
 
 def test_shipped_texts_are_registered_once() -> None:
     assert [str(package) for package in shipped().packages()] == [
+        "wasi:io@0.2.0",
+        "wasi:clocks@0.2.0",
+        "wasi:http@0.2.0",
         "wasi:keyvalue@0.2.0-draft",
         "wasmcloud:bus@1.0.0",
         "wasmcloud:bus@2.0.1",
