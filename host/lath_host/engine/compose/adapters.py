@@ -55,16 +55,31 @@ def memory_module() -> bytes:
 
 
 @dataclass(frozen=True)
+class Lent:
+    """A parameter that is a borrowed handle, or a list of them, to be dropped after the call.
+
+    Attributes:
+        position: Of its first core value among the core parameters.
+        resource: The type index of the resource.
+        listed: Whether it is a list.
+    """
+
+    position: int
+    resource: int
+    listed: bool
+
+
+@dataclass(frozen=True)
 class Adapter:
     """One function between its lowering and its lifting.
 
     Attributes:
         core: Its core signature.
-        lent: (position, resource) of each parameter that is a borrowed handle, to be dropped after the call.
+        lent: The handles that it is lent.
     """
 
     core: CoreFunc
-    lent: tuple[tuple[int, int], ...]
+    lent: tuple[Lent, ...]
 
     @property
     def after(self) -> str:
@@ -82,13 +97,14 @@ def adapter_module(adapters: Sequence[Adapter]) -> bytes:
     It imports the lowered functions as `lowered` `0`, `1`, …, `drop` by the number of the resource, and the
     allocator as `memory`.
     """
-    resources = sorted({resource for adapter in adapters for _, resource in adapter.lent})
+    resources = sorted({lent.resource for adapter in adapters for lent in adapter.lent})
     results = dict.fromkeys(adapter.core.results for adapter in adapters)
     text = "\n".join(
         [
             "(module",
             '(import "memory" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))',
             '(import "memory" "reset" (func $reset))',
+            '(import "memory" "memory" (memory 0))',
             *(f'(import "drop" "{number}" (func $drop{number} (param i32)))' for number in resources),
             *(_import(number, adapter.core) for number, adapter in enumerate(adapters)),
             *(_function(number, adapter) for number, adapter in enumerate(adapters)),
@@ -115,17 +131,27 @@ def _function(number: int, adapter: Adapter) -> str:
     if core.returned:
         size, align = core.returned
         room = f"(call $realloc (i32.const 0) (i32.const 0) (i32.const {align}) (i32.const {size}))"
-        lines.append(f"(local $room i32) (local.set $room {room})")
+        lines.append(f"(local $room i32) (local $index i32) (local.set $room {room})")
+    elif any(lent.listed for lent in adapter.lent):
+        lines.append("(local $index i32)")
     lines += [f"local.get {position}" for position in range(len(core.params))]
     lines += ["local.get $room"] if core.returned else []
     lines.append(f"call $lowered{number}")
-    lines += [f"(call $drop{resource} (local.get {position}))" for position, resource in adapter.lent]
+    lines += map(_drop, adapter.lent)
     lines += ["local.get $room"] if core.returned else []
     return " ".join([*lines, ")"])
 
 
-def _after(results: Sequence[CoreType]) -> str:
-    return f'(func (export "{after_name(results)}") {_typed("param", results)} (call $reset))'
+def _drop(lent: Lent) -> str:
+    if not lent.listed:
+        return f"(call $drop{lent.resource} (local.get {lent.position}))"
+    address = f"(i32.add (local.get {lent.position}) (i32.shl (local.get $index) (i32.const 2)))"
+    return (
+        "(local.set $index (i32.const 0)) (block $dropped (loop $next "
+        f"(br_if $dropped (i32.eq (local.get $index) (local.get {lent.position + 1}))) "
+        f"(call $drop{lent.resource} (i32.load {address})) "
+        "(local.set $index (i32.add (local.get $index) (i32.const 1))) (br $next)))"
+    )
 
 
 def _typed(what: str, types: Iterable[CoreType]) -> str:

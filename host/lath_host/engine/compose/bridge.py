@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from lath.wit.types import Field, Func, Handle, Interface, ListOf, Record, Type, Variant, World
 from lath_host.engine.compose.binary import Malformed, Sort
 from lath_host.engine.compose.builder import ComponentBuilder
-from lath_host.engine.compose.carry import Crossing, can_drop_borrows, carry
+from lath_host.engine.compose.carry import Crossing, can_drop_borrows, carry, is_list_of_borrows
 from lath_host.engine.compose.names import RESERVED, TYPE_PREFIX, bridged_name, drop_name
 from lath_host.engine.compose.nested import Carrier, Shim, carried_label, func_label, imported_resource
 from lath_host.engine.compose.prefix import Prefix, read_prefix, with_plain_imports
@@ -34,7 +34,10 @@ from lath_host.engine.reflect import WORLD_LEVEL
 from lath_host.engine.values.bulk import in_bulk_if, params_in_bulk
 from lath_host.engine.values.exported import ExportedHandle
 from lath_host.engine.values.walk import handles_in, parts_of
-from lath_host.engine.wasi import native_interface
+from lath_host.engine.wasi import is_ours, native_interface
+
+_STREAMS: Final = native_interface("wasi:io/streams@0.2.0")
+_HTTP: Final = native_interface("wasi:http/types@0.2.0")
 
 Key = tuple[str, str]
 """(interface as it stands in the component, function)"""
@@ -53,9 +56,17 @@ class Crossings:
 
 
 def crossings_of(world: World) -> Crossings:
-    """What a bridge carries: all that is needed, and functions with `list<u8>`, native ones aside."""
+    """What a bridge carries: all that is needed, and functions with `list<u8>`.
+
+    Of native interfaces only the streams are carried, where bodies pass through them and not just what is
+    printed.
+    """
     needed = needed_of(world)
-    imports = _crossing(world.imports, _is_linked, _has_bytes)
+    natives = {native_interface(interface.name) for interface in world.imports.values()}
+    carried = {None, _STREAMS} if _HTTP in natives else {None}
+    imports = _crossing(
+        world.imports, lambda interface: native_interface(interface.name) in carried, _has_bytes
+    )
     return Crossings(
         dict(_crossing(world.exports, lambda interface: True, _has_bytes)),
         {**needed.imports, **dict(imports)},
@@ -77,11 +88,13 @@ def needed_of(world: World) -> Crossings:
         if name != WORLD_LEVEL
         for resource in interface.resources
     ]
-    return Crossings({}, dict(_crossing(world.imports, _is_linked, _must_cross)), drops)
+    return Crossings({}, dict(_crossing(world.imports, _is_answered, _must_cross)), drops)
 
 
-def _is_linked(interface: Interface) -> bool:
-    return not native_interface(interface.name)
+def _is_answered(interface: Interface) -> bool:
+    """Whether it is Python that answers it."""
+    native = native_interface(interface.name)
+    return native is None or is_ours(native)
 
 
 def func_in_bulk(func: Func) -> Func:
@@ -141,7 +154,10 @@ def _must_cross(func: Func) -> bool:
 
 
 def _is_lent_several(func: Func) -> bool:
-    return sum(handle.mode == "borrow" for param in func.params for handle in handles_in(param.type)) > 1
+    lists = any(is_list_of_borrows(param.type) for param in func.params)
+    return (
+        lists or sum(handle.mode == "borrow" for param in func.params for handle in handles_in(param.type)) > 1
+    )
 
 
 def _names_own(type_: Type | None) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lath.wit.types import Func, Handle
+from lath.wit.types import Func, Handle, ListOf, Type
 from lath_host.engine.compose.abi import FLAT_PARAMS_MAX, core_func, flat, flat_params
-from lath_host.engine.compose.adapters import Adapter, adapter_module, after_name, memory_module
+from lath_host.engine.compose.adapters import Adapter, Lent, adapter_module, after_name, memory_module
 from lath_host.engine.compose.binary import CoreSort
 from lath_host.engine.compose.builder import ComponentBuilder
 from lath_host.engine.compose.types import Types
@@ -28,11 +28,17 @@ class Crossing:
 
 
 def can_drop_borrows(func: Func) -> bool:
-    """Whether every borrowed handle is a parameter of its own, which an adapter finds and drops."""
+    """Whether every borrowed handle is a parameter of its own, or in a list that is: an adapter drops those."""
     borrows = [param for param in func.params if any(h.mode == "borrow" for h in handles_in(param.type))]
     return not borrows or (
-        all(isinstance(param.type, Handle) for param in borrows) and len(flat_params(func)) <= FLAT_PARAMS_MAX
+        all(isinstance(param.type, Handle) or is_list_of_borrows(param.type) for param in borrows)
+        and len(flat_params(func)) <= FLAT_PARAMS_MAX
     )
+
+
+def is_list_of_borrows(type_: Type) -> bool:
+    """Whether it is a list of borrowed handles and nothing else."""
+    return isinstance(type_, ListOf) and isinstance(type_.element, Handle) and type_.element.mode == "borrow"
 
 
 def carry(builder: ComponentBuilder, types: Types, crossings: Sequence[Crossing]) -> list[int]:
@@ -46,7 +52,7 @@ def carry(builder: ComponentBuilder, types: Types, crossings: Sequence[Crossing]
     realloc = builder.core_alias(CoreSort.FUNC, memory_instance, "realloc")
     lowered = [builder.lower(crossing.func, memory, realloc) for crossing in crossings]
     adapters = [Adapter(core_func(each.lifted), tuple(_lent(each.lifted, types))) for each in crossings]
-    drops = {resource: builder.drop_of(resource) for adapter in adapters for _, resource in adapter.lent}
+    drops = {lent.resource: builder.drop_of(lent.resource) for adapter in adapters for lent in adapter.lent}
     given = {
         "memory": memory_instance,
         "lowered": builder.core_instance_of(_numbered(lowered)),
@@ -65,12 +71,15 @@ def carry(builder: ComponentBuilder, types: Types, crossings: Sequence[Crossing]
     return lifted
 
 
-def _lent(func: Func, types: Types) -> list[tuple[int, int]]:
-    """(position among the core parameters, type index of the resource) of each borrowed handle."""
+def _lent(func: Func, types: Types) -> list[Lent]:
+    """The borrowed handles among the parameters."""
     found, position = [], 0
     for param in func.params:
-        if isinstance(param.type, Handle) and param.type.mode == "borrow":
-            found.append((position, types.resource(param.type)))
+        type_ = param.type
+        if isinstance(type_, Handle) and type_.mode == "borrow":
+            found.append(Lent(position, types.resource(type_), listed=False))
+        elif isinstance(type_, ListOf) and isinstance(type_.element, Handle) and is_list_of_borrows(type_):
+            found.append(Lent(position, types.resource(type_.element), listed=True))
         position += len(flat(param.type))
     return found
 

@@ -126,6 +126,8 @@ class _Exchange:
             await self.cancel()
             raise self.too_late("did not go on with its body") from None
         except HttpFailure as failure:
+            if self._call.done():
+                self._call.result()  # it trapped, which is why it dropped the body
             await self.cancel()
             raise Trap(f"{self._pool.name} broke off the body: {failure}") from failure
 
