@@ -113,9 +113,9 @@ _HANDLER: Final = "wasi:http/incoming-handler@0.2.0"
 def serving(code: str, *, data: str = "") -> bytes:
     """A component whose handler is `code`, core text with `$request` and `$out`.
 
-    It may call each import by its name above, `$drop-…`, `$reset` (the allocator), and these helpers: `$answer`
-    sets a response with status 200 and gives its body's handle, `$sink` and `$source` give the streams of a body
-    that goes out and of the request. Results that pass through memory lie at 0.
+    It may call each import by its name above, `$drop-…`, `$reset` (the allocator), and these helpers:
+    `$answer` sets a response with status 200 and gives its body's handle, `$sink` and `$source` give the
+    streams of a body that goes out and of the request. Results that pass through memory lie at 0.
 
     Args:
         code: Core text.
@@ -129,7 +129,9 @@ def serving(code: str, *, data: str = "") -> bytes:
     imported = "\n".join(
         f'    (import "host" "{name}" (func ${name} {core}))' for name, (_, _, core) in _FUNCTIONS.items()
     )
-    dropped = "\n".join(f'    (import "host" "drop-{name}" (func $drop-{name} (param i32)))' for name in _DROPS)
+    dropped = "\n".join(
+        f'    (import "host" "drop-{name}" (func $drop-{name} (param i32)))' for name in _DROPS
+    )
     given = " ".join(
         f'(export "{name}" (func ${name}))' for name in [*_FUNCTIONS, *(f"drop-{each}" for each in _DROPS)]
     )

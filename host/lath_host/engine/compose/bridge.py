@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from lath.wit.types import Field, Func, Handle, Interface, ListOf, Record, Type, Variant, World
 from lath_host.engine.compose.binary import Malformed, Sort
@@ -156,7 +157,8 @@ def _must_cross(func: Func) -> bool:
 def _is_lent_several(func: Func) -> bool:
     lists = any(is_list_of_borrows(param.type) for param in func.params)
     return (
-        lists or sum(handle.mode == "borrow" for param in func.params for handle in handles_in(param.type)) > 1
+        lists
+        or sum(handle.mode == "borrow" for param in func.params for handle in handles_in(param.type)) > 1
     )
 
 

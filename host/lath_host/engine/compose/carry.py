@@ -28,7 +28,10 @@ class Crossing:
 
 
 def can_drop_borrows(func: Func) -> bool:
-    """Whether every borrowed handle is a parameter of its own, or in a list that is: an adapter drops those."""
+    """Whether every borrowed handle is a parameter of its own, or in a list that is one.
+
+    Those an adapter finds and drops.
+    """
     borrows = [param for param in func.params if any(h.mode == "borrow" for h in handles_in(param.type))]
     return not borrows or (
         all(isinstance(param.type, Handle) or is_list_of_borrows(param.type) for param in borrows)

@@ -1,0 +1,31 @@
+"""What the tests of HTTP share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from http_python_guest import build_http_guest
+from http_served import Served, serving_pool
+from python_guest import cache_directory
+
+from lath_host.engine import CompiledComponent, Engine
+
+
+@pytest.fixture(scope="session")
+def python_engine() -> Iterator[Engine]:
+    engine = Engine(cache_dir=cache_directory() / "compiled", threads=2)
+    yield engine
+    asyncio.run(engine.close())
+
+
+@pytest.fixture(scope="session")
+def python_web(python_engine: Engine) -> CompiledComponent:
+    return asyncio.run(python_engine.compile(build_http_guest()))
+
+
+@pytest.fixture
+async def python(python_engine: Engine, python_web: CompiledComponent) -> AsyncIterator[Served]:
+    async with serving_pool(python_engine, python_web) as served:
+        yield served
