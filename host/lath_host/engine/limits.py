@@ -60,7 +60,7 @@ class PoolStats:
     """Figures of a pool.
 
     Attributes:
-        running: Calls that hold an instance.
+        running: Calls that hold an instance, and instances that are pinned without one.
         queued: Calls that wait for one.
         idle: Instances that wait for a call.
         calls: Calls that got an instance, ever.
