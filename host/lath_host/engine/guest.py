@@ -165,6 +165,12 @@ class Guest:
         Raises:
             Trap, LimitExceeded: Its start function trapped, or it needs more memory than it may have.
         """
+        if not self.begin_instance():
+            await self.drive(None)
+        self.end_instance()
+
+    def begin_instance(self) -> bool:
+        """Begins to make the instance; True when that has finished. Where it has not, `drive` it first."""
         settings = self._settings
         self._future = capi.linker_instantiate_async(
             settings.linkage.linker, self.context, settings.component_at,
@@ -173,10 +179,12 @@ class Guest:
         began = perf_counter_ns()
         finished = self._poll()
         self.cpu_ns = perf_counter_ns() - began
-        if not finished:
-            await self.drive(None)
+        return finished
+
+    def end_instance(self) -> None:
+        """Ends making the instance, and counts it. Raises what `instantiate` does."""
         self._end_call()
-        settings.usage.made(self.cpu_ns)
+        self._settings.usage.made(self.cpu_ns)
         self.cpu_ns = 0
         self.host_calls.clear()
 

@@ -353,7 +353,9 @@ class InstancePool:
         guest: Guest | None = None
         try:
             guest = Guest(await self._ready())
-            await self._bounds.within(deadline, limit_ms, guest.instantiate(), " while its instance started")
+            if not guest.begin_instance():  # most finish in their first poll, and need no time-out then
+                await self._bounds.within(deadline, limit_ms, guest.drive(None), " as its instance started")
+            guest.end_instance()
         except BaseException:
             admission.failures += 1
             if guest is not None:
@@ -407,8 +409,9 @@ class InstancePool:
                 guest.discard()
                 return
             try:
-                async with asyncio.timeout(self.limits.timeout_ms / 1000):
-                    await guest.instantiate()
+                if not guest.begin_instance():
+                    await asyncio.wait_for(guest.drive(None), self.limits.timeout_ms / 1000)
+                guest.end_instance()
             except (LathError, TimeoutError):
                 guest.discard()
                 return  # the next call makes its own instance, and tells its caller why it cannot
