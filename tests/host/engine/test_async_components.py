@@ -213,7 +213,7 @@ async def test_other_calls_run_while_an_async_import_waits(asker: tuple[Engine, 
 ASYNC_IMPORT = b"""
 (component (import "lath:test/far@1.0.0" (instance
   (export "thing" (type $thing (sub resource)))
-  (export "ask" (func async (param "things" (list (borrow $thing))))))))
+  (export "ask" (func async (param "things" (option (borrow $thing))))))))
 """
 FUTURE_IMPORT = b"""
 (component (import "lath:test/far@1.0.0" (instance (export "ask" (func (param "f" (future string)))))))

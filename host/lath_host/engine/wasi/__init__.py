@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lath.errors import InvalidArgument
@@ -33,6 +34,10 @@ _WHOLLY_OURS: Final = _HTTP | {
     *(f"wasi:cli/{name}" for name in ("stdin", "stdout", "stderr")),
 }
 _DENIED_PACKAGES: Final = frozenset({"filesystem", "sockets"})
+
+
+_NAMES_KEPT: Final = 1024
+"""Of the answers about names, which are asked for with every handle that is made."""
 
 
 class WasiGuest(Protocol):
@@ -93,6 +98,7 @@ def is_later_wasi(name: str) -> bool:
     return not versions_compatible(parsed.version.partition("-")[0], NATIVE_VERSION)
 
 
+@lru_cache(_NAMES_KEPT)
 def native_interface(name: str) -> str | None:
     """Under which name the host defines an interface of WASI; None when it does not.
 
