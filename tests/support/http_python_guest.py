@@ -22,10 +22,10 @@ import time
 import poll_loop
 from componentize_py_types import Err, Ok
 from poll_loop import PollLoop, Sink, Stream
-from wit_world.imports import monotonic_clock, poll
+from wit_world.imports import monotonic_clock, outgoing_handler, poll
 from wit_world.imports.types import (
     ErrorCode_ConfigurationError, Fields, IncomingBody, OutgoingBody, OutgoingRequest, OutgoingResponse,
-    ResponseOutparam, Scheme_Http,
+    Method_Other, RequestOptions, ResponseOutparam, Scheme_Http,
 )
 
 seen = 0
@@ -160,6 +160,77 @@ async def fields(request, out):
         ours.entries(), refused(lambda: read_only.append("a", b"b")),
         refused(lambda: read_only.clone().append("a", b"b")),
         refused(lambda: Fields.from_list([("Host", b"x")])),
+    ]))
+
+
+async def toil(request, out):
+    stream, sink = Stream(request.consume()), Sink(begin(out))
+    while (chunk := await stream.next()) is not None:
+        total = 0
+        for number in range(60_000):
+            total += number & 3
+        await sink.send(chunk)
+        await sink.send(f" {total};".encode())
+    sink.close()
+
+
+async def forward(request, out):
+    asked = OutgoingRequest(Fields.from_list([]))
+    asked.set_method(Method_Other("PROPFIND"))
+    asked.set_authority("other")
+    options = RequestOptions()
+    options.set_connect_timeout(1_500_000_000)
+    options.set_first_byte_timeout(1)
+    body = asked.body()
+    future = outgoing_handler.handle(asked, options)
+    incoming = request.consume()
+    with incoming.stream() as stream, body.write() as sink:
+        try:
+            while True:
+                sink.blocking_splice(stream, 1 << 20)
+        except Err:
+            pass
+    OutgoingBody.finish(body, Fields.from_list([("x-sum", b"7")]))
+    with future.subscribe() as pollable:
+        pollable.block()
+    response = future.get().value.value
+    came = response.consume()
+    with came.stream() as stream:
+        read = stream.blocking_read(100)
+    future = IncomingBody.finish(came)
+    with future.subscribe() as pollable:
+        pollable.block()
+    trailers = future.get().value.value
+    await say(out, f"{read} {trailers.entries()}")
+
+
+async def abandon(request, out):
+    asked = OutgoingRequest(Fields.from_list([]))
+    future = outgoing_handler.handle(asked, None)
+    with future.subscribe() as pollable:
+        assert not pollable.ready()
+    future.__exit__(None, None, None)
+    await say(out, "gone")
+
+
+async def wait_for_other(request, out):
+    await poll_loop.send(OutgoingRequest(Fields.from_list([])))
+
+
+async def bad_requests(request, out):
+    def refused(call, *value):
+        try:
+            call(*value)
+        except Err:
+            return True
+        return False
+
+    asked = OutgoingRequest(Fields.from_list([]))
+    await say(out, repr([
+        refused(asked.set_method, Method_Other("GE T")), refused(asked.set_authority, "user@other"),
+        refused(asked.set_authority, "other/path"), refused(asked.set_path_with_query, "/a b"),
+        refused(asked.set_path_with_query, "/a\\r\\nx: y"), refused(asked.set_path_with_query, "/a?b=c"),
+        refused(asked.set_authority, "[::1]:80"),
     ]))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from http_served import Served, chunks, serving_pool, whole
@@ -14,10 +13,7 @@ from lath.testing import eventually
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.http.bodies import PIPE_BYTES_MAX
 from lath_host.engine.http.messages import (
-    HttpFailure,
-    IncomingResponse,
     NoResponse,
-    OutgoingRequest,
 )
 from lath_host.engine.limits import Limits
 
@@ -163,45 +159,8 @@ async def test_fields_follow_the_rules(python: Served) -> None:
     )  # fmt: skip
 
 
-class Answering:
-    """A client that answers by itself."""
-
-    def __init__(self) -> None:
-        self.asked: list[OutgoingRequest] = []
-
-    async def send(self, request: OutgoingRequest) -> IncomingResponse:
-        self.asked.append(request)
-        await asyncio.sleep(0)
-        return IncomingResponse(
-            203, [("x-answered", b"1"), ("connection", b"close")], chunks(b"from ", b"there")
-        )
-
-
-class Failing:
-    async def send(self, request: OutgoingRequest) -> IncomingResponse:
-        raise HttpFailure("connection-refused")
-
-
-async def test_a_guest_asks_others_through_the_client_that_it_was_given(
-    python_engine: Engine, python_web: CompiledComponent
-) -> None:
-    client = Answering()
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
-        response = await python.ask("/fetch")
-        assert (response.status, response.headers) == (203, [("x-answered", b"1")])
-        assert await whole(response) == b"from there"
-    (asked,) = client.asked
-    assert (asked.method, asked.scheme, asked.authority, asked.path_with_query) == (
-        "GET", "http", "other:80", "/there",
-    )  # fmt: skip
-    assert (asked.headers, asked.body) == ([("x-asked", b"1")], None)
-
-
-@pytest.mark.parametrize(
-    ("client", "told"), [(None, "ErrorCode_HttpRequestDenied"), (Failing(), "ErrorCode_ConnectionRefused")]
-)
-async def test_a_request_that_is_not_answered_is_an_error_code(
-    python_engine: Engine, python_web: CompiledComponent, client: Any, told: str
-) -> None:
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
-        assert await python.text("/fetch") == told
+async def test_a_guest_that_computes_goes_on_in_threads_and_streams_all_the_same(python: Served) -> None:
+    pieces = [bytes([index]) * 1000 for index in range(8)]
+    asked = (python.ask("/toil", method="POST", body=chunks(*pieces)) for _ in range(3))
+    for answer in await asyncio.gather(*(whole(response) for response in await asyncio.gather(*asked))):
+        assert answer == b"".join(piece + b" 90000;" for piece in pieces)
