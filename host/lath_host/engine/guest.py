@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from lath.errors import Internal, LathError, LimitExceeded, Trap
+from lath.errors import Internal, InvalidArgument, LathError, LimitExceeded, Trap
 from lath_host.engine import capi
 from lath_host.engine.compose.merge import LABEL_PREFIX
 from lath_host.engine.explain import explain, first_line
@@ -279,6 +279,8 @@ class Guest:
             self._error.value = None
             self._raise_failure()
             raise self._explain(error)
+        if self.failure is not None:
+            self._raise_failure()  # it came up while the guest went on in a thread
 
     async def drive(self, context: CallContext | None) -> None:
         """Polls a call until it has finished. To give it up, cancel this and `discard` the guest.
@@ -366,7 +368,11 @@ class Guest:
             return
         plan = pending.plan
         try:
-            pending.answer(await self._ask(pending, context))
+            answer = await self._ask(pending, context)
+            try:
+                pending.answer(answer)
+            except InvalidArgument as error:  # what was asked has run
+                raise Internal(f"the answer of {_name_of(pending)} is malformed: {error.message}") from error
         except LathError as error:
             told = plan.failure(error)
             if told is None:

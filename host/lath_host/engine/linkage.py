@@ -169,7 +169,7 @@ class Linkage:
         self._loop = asyncio.get_running_loop()
         self._resource_ids: dict[tuple[str, str], int] = {}
         self._kept: list[Any] = []
-        self._empty: asyncio.Future[None] | None = None
+        self._empty = asyncio.Event()
         self._continuation = capi.Continuation(self._continue)
         self._continuation_at = capi.address(self._continuation)
         self._destructor = capi.Destructor(self._dropped)
@@ -193,14 +193,14 @@ class Linkage:
     def gone(self, context: int) -> None:
         """A guest's store has been deleted."""
         self.guests.pop(context, None)
-        if not self.guests and self._empty is not None and not self._empty.done():
-            self._empty.set_result(None)
+        if not self.guests:
+            self._empty.set()
 
     async def emptied(self) -> None:
         """Returns once no guest is left: a thread may still be polling one."""
         if self.guests:
-            self._empty = asyncio.get_running_loop().create_future()
-            await self._empty
+            self._empty.clear()
+            await self._empty.wait()
 
     def resource_id(self, handle: Handle) -> int | None:
         """The number under which wasmtime knows the resource; None for one of wasmtime's own."""
@@ -358,13 +358,21 @@ class Linkage:
             return 0
         try:
             if guest.busy:  # in a thread
-                self._loop.call_soon_threadsafe(guest.handles.dropped, rep)
+                self._loop.call_soon_threadsafe(_drop, guest, rep)
             else:
                 guest.handles.dropped(rep)
         except BaseException as error:
             guest.failure = error
             return capi.error_new(b"the handle could not be dropped") or 0
         return 0
+
+
+def _drop(guest: Guest, rep: int) -> None:
+    """What a busy guest has dropped, on the loop; what is wrong with it fails its call."""
+    try:
+        guest.handles.dropped(rep)
+    except BaseException as error:
+        guest.failure = error
 
 
 def _refuse(guest: Guest | None, error: BaseException, error_out: int) -> None:

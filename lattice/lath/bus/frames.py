@@ -31,6 +31,7 @@ _HEADERS: Final = {
     name.encode(): name
     for name in (
         subjects.HEADER_CALL,
+        subjects.HEADER_NEAR,
         subjects.HEADER_TRACEPARENT,
         subjects.HEADER_TRACESTATE,
         subjects.HEADER_ERROR,

@@ -174,12 +174,6 @@ def _each(find: FindHandles | None) -> FindHandles | None:
     return lambda wire: (found for each in wire or () for found in find(each))
 
 
-def _values(find: FindHandles | None) -> FindHandles | None:
-    if find is None:
-        return None
-    return lambda wire: find(wire.values() if isinstance(wire, dict) else ())
-
-
 def _positions(finds: Sequence[FindHandles | None]) -> FindHandles | None:
     there = [(index, find) for index, find in enumerate(finds) if find is not None]
     if not there:

@@ -113,12 +113,13 @@ async def test_a_failed_import_without_a_place_for_it_traps_with_the_failure_as_
     assert await call(pool, "hello", "still there") == "still there"
 
 
-async def test_an_import_that_answers_another_type_fails_by_its_path(deploy: Deploy) -> None:
+async def test_an_import_that_answers_another_type_has_run_and_fails_by_its_path(deploy: Deploy) -> None:
     async def answer(import_: Import, context: CallContext, params: list[Any]) -> Any:
         return {"ok": 5}
 
-    message = "invalid_argument: result, ok: expected string, got '5'"
-    assert await call(deploy(answer), "try", "x") == {"err": message}
+    told = await call(deploy(answer), "try", "x")
+    where = "internal: the answer of lath:test/far@1.0.0.try is malformed"
+    assert told == {"err": f"{where}: result, ok: expected string, got '5'"}
 
 
 async def test_a_defect_in_what_answers_is_internal(deploy: Deploy) -> None:

@@ -20,11 +20,17 @@ from lath.errors import (
 )  # fmt: skip
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.admission import Admission
+from lath_host.engine.guest import Guest
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import, ImportHandler
 from lath_host.engine.pool import InstancePool
 
 CONTEXT = CallContext()
+ENDLESS_START = b"""
+(component
+  (core module $guest (func $spin (loop $forever (br $forever))) (start $spin))
+  (core instance (instantiate $guest)))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +273,20 @@ async def test_closing_ends_running_calls(deploy: Deploy, gate: Gate, function: 
     await pool.close()
     with pytest.raises(CallCancelled, match="mischief was stopped"):
         await running
+
+
+async def test_a_pool_may_be_closed_twice_at_once_while_an_instance_starts(engine: Engine) -> None:
+    compiled = await engine.compile(ENDLESS_START)
+    pool = InstancePool(engine, compiled, Limits(warm_instances=0), no_imports, name="endless")
+    await pool.scale(Limits(warm_instances=1))
+    await until(lambda: any(_in_a_thread(guest) for guest in pool._linkage.guests.values()))
+    async with asyncio.timeout(20):
+        await asyncio.gather(pool.close(), pool.close())
+    assert not pool._linkage.guests
+
+
+def _in_a_thread(guest: Guest) -> bool:
+    return guest._polling is not None and guest._polling._taken
 
 
 async def test_scaling_up_lets_the_queue_in(deploy: Deploy, gate: Gate) -> None:

@@ -18,6 +18,7 @@ from nats.protocol.parser import Parser
 from lath.bus.client import BusClient
 from lath.bus.frames import publish_frame
 from lath.bus.sink import sink
+from lath.subjects import HEADER_CALL, HEADER_NEAR, HEADER_TRACEPARENT, HEADER_TRACESTATE
 
 SINK_SID, QUEUE_SID = 1, 2
 CALL = b"Lath: 10000,abc,,,"
@@ -123,6 +124,11 @@ def test_a_message_is_published_as_nats_py_publishes_it(reply: str) -> None:
     block = head(CALL, "tracestate: ä".encode())
     headers = {"Lath": "10000,abc,,,", "tracestate": "ä"}
     assert publish_frame("a.b", b"data", reply, headers) == hpub_cmd("a.b", reply, block, b"data")
+
+
+@pytest.mark.parametrize("header", [HEADER_CALL, HEADER_NEAR, HEADER_TRACEPARENT, HEADER_TRACESTATE])
+def test_the_headers_that_a_call_may_have_are_written_here(header: str) -> None:
+    assert publish_frame("a.b", b"", "", {header: "1"}) is not None
 
 
 @pytest.mark.parametrize(

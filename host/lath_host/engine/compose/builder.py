@@ -100,13 +100,6 @@ class ComponentBuilder:
         args = vector(name(label) + bytes([sort]) + leb(index) for label, (sort, index) in given.items())
         return self._add(Section.INSTANCE, b"\0" + leb(component) + args, Sort.INSTANCE)
 
-    def instance_of(self, exports: Mapping[str, tuple[Sort, int]]) -> int:
-        """An instance put together of definitions."""
-        items = vector(
-            _PLAIN_NAME + name(label) + bytes([sort]) + leb(index) for label, (sort, index) in exports.items()
-        )
-        return self._add(Section.INSTANCE, b"\x01" + items, Sort.INSTANCE)
-
     def alias(self, sort: Sort, instance: int, label: str) -> int:
         return self._add(Section.ALIAS, bytes([sort, 0]) + leb(instance) + name(label), sort)
 

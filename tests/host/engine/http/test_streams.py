@@ -124,6 +124,21 @@ async def test_what_the_standard_forbids_traps(engine: Engine, message: str) -> 
         assert web.pool.stats.running == 0
 
 
+async def test_a_handle_that_must_not_be_dropped_yet_traps_in_a_thread_too(engine: Engine) -> None:
+    toil = """
+    (local.set $at (i32.const 200000000))
+    (loop $more (br_if $more (local.tee $at (i32.sub (local.get $at) (i32.const 1)))))"""
+    code = (
+        BEGIN
+        + "(drop (call $subscribe-out (local.get $sink)))"
+        + toil
+        + "(call $drop-output (local.get $sink))"
+    )
+    async with serving_pool(engine, await engine.compile(serving(code))) as web:
+        with pytest.raises(Trap, match="it dropped a handle while it still held"):
+            await whole(await web.ask())
+
+
 async def test_a_body_that_is_dropped_unfinished_is_not_taken_for_whole(engine: Engine) -> None:
     guest = serving(
         BEGIN
