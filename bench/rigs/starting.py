@@ -8,7 +8,6 @@ same files.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,16 +20,18 @@ from bench.guests import TEXT_ECHO, never_seen, never_seen_binary, python_echo, 
 from bench.lattice import Lattice, lattice
 from bench.measurement import Measurement, Opened, Rig, Settings, Values
 from lath_host.engine import Engine
+from lath_host.engine.digests import digest_of, digest_of_file
 from lath_host.engine.limits import Limits
 from lath_host.engine.pool import InstancePool
 from lath_host.engine.reflect import reflect
 
 _PARTS: Final = {
     "read": "reading the file",
-    "digest": "SHA-256 of the file",
-    "load": "Engine.compile with the cache: digest, check of the compiled file, deserialize, reflect",
+    "digest": "its digest",
+    "load": "Engine.compile with the cache: digest, check of the compiled file, deserialize, description",
+    "check": "the digest of the compiled file",
     "deserialize": "wasmtime mapping the compiled file",
-    "reflect": "reading the component's types",
+    "reflect": "reading the component's types through the C API: not where their description is kept",
     "instantiate": "a pool with its first instance",
 }
 
@@ -75,15 +76,14 @@ class _Parts:
             return result
 
         source = await timed("read", self._file.read_bytes)
-        await timed("digest", lambda: hashlib.sha256(source).digest())
+        digest = await timed("digest", lambda: digest_of(source))
         began = time.perf_counter()
         compiled = await self._engine.compile(source)
         found["start.part_load.ms"] = (time.perf_counter() - began) * 1e3
-        path = str(
-            max(self._compiled.rglob(f"{compiled.digest}*.cwasm"), key=lambda each: each.stat().st_mtime)
-        )
+        path = max(self._compiled.rglob(f"{digest}*.cwasm"), key=lambda each: each.stat().st_mtime)
         wasm = self._engine.wasm
-        component = await timed("deserialize", lambda: stock.Component.deserialize_file(wasm, path))
+        await timed("check", lambda: digest_of_file(path))
+        component = await timed("deserialize", lambda: stock.Component.deserialize_file(wasm, str(path)))
         await timed("reflect", lambda: reflect(component, wasm))
         began = time.perf_counter()
         async with InstancePool(self._engine, compiled, Limits(reuse=True), _nobody, name="started") as pool:

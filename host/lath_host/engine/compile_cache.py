@@ -1,14 +1,16 @@
-"""Compiled components on disk: compiled once, then mapped into memory in milliseconds.
+"""Compiled components on disk, and what they say about themselves: mapped and read in milliseconds.
 
-A file that does not hold what was written (cut off, changed, of another wasmtime) is compiled anew:
-wasmtime checks version and settings itself, but would run changed machine code, so the content is hashed
-first.
+Each is a file named by what it was made from and for, and by the digest of its own content, so that content
+and digest are there, or not, in one. A file that does not hold what was written (cut off, changed, of another
+wasmtime) is made anew: wasmtime checks version and settings itself, but would run changed machine code, so
+the content is hashed first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from importlib.metadata import version
@@ -19,52 +21,86 @@ from wasmtime import Engine as WasmEngine
 from wasmtime import WasmtimeError
 from wasmtime import component as stock
 
+from lath_host.engine.digests import digest_of, digest_of_file
+from lath_host.engine.reflect import Reflected
+from lath_host.engine.reflected_json import REFLECTED_VERSION, from_json, to_json
+
 _WASMTIME_VERSION: Final = version("wasmtime")
+_LATH_VERSION: Final = version("lath")
 _DIRECTORY_MODE: Final = 0o700
 """Whoever may write here may have the host run machine code."""
+_MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading a description raises that another program has written."""
 
 
 class CompileCache:
-    """A folder of compiled components, named by what they were compiled from and for."""
+    """A folder of compiled components, and of their descriptions."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def get_or_compile(
-        self, engine: WasmEngine, digest: str, settings: str, compile_: Callable[[], stock.Component]
+    def component(
+        self, engine: WasmEngine, source: str, settings: str, compile_: Callable[[], stock.Component]
     ) -> stock.Component:
         """Returns the component from disk, or compiles and stores it. Blocks: call it in a thread.
 
         Args:
             engine: What it is for.
-            digest: SHA-256 of the source, in hex.
+            source: Digest of the source, in hex.
             settings: Names the settings of `engine`, of which a change makes another file.
             compile_: Compiles it.
         """
-        key = f"{digest}-{_WASMTIME_VERSION}-{settings}"
-        found = self._load(engine, key)
-        if found is not None:
-            return found
+        key = f"{source}-{_WASMTIME_VERSION}-{settings}"
+        for path in self._kept(key, "cwasm"):
+            with contextlib.suppress(OSError, WasmtimeError):
+                if digest_of_file(path) == _digest_in(path):
+                    return stock.Component.deserialize_file(engine, str(path))
         component = compile_()
-        # A full or read-only disk costs the next start time, it does not fail this one.
-        with contextlib.suppress(OSError):
-            self._store(key, bytes(component.serialize()))
+        self._keep(key, "cwasm", lambda: bytes(component.serialize()))
         return component
 
-    def _load(self, engine: WasmEngine, key: str) -> stock.Component | None:
-        for path in self._directory.glob(f"{key}.*.cwasm"):
-            with contextlib.suppress(OSError, WasmtimeError), path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() == path.suffixes[-2][1:]:
-                    return stock.Component.deserialize_file(engine, str(path))
-        return None
+    def description(
+        self, source: bytes, digest: str, settings: str, reflect: Callable[[], Reflected]
+    ) -> tuple[str, Reflected]:
+        """Returns what describes the component, from disk or read now and stored. Blocks as well.
 
-    def _store(self, key: str, data: bytes) -> None:
-        self._directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-        # the hash stands in the name, so that content and hash are there, or not, in one
-        path = self._directory / f"{key}.{hashlib.sha256(data).hexdigest()}.cwasm"
-        for older in self._directory.glob(f"{key}.*.cwasm"):
-            older.unlink(missing_ok=True)
-        _write(path, data)
+        Args:
+            source: The source.
+            digest: Its digest, in hex.
+            settings: Names what its types depend on beside it.
+            reflect: Reads them.
+
+        Returns:
+            The plain SHA-256 of the source, in hex; and what the component says about itself.
+        """
+        key = f"{digest}-{_WASMTIME_VERSION}-{settings}-{_LATH_VERSION}-{REFLECTED_VERSION}"
+        for path in self._kept(key, "json"):
+            with contextlib.suppress(OSError, *_MALFORMED):
+                data = path.read_bytes()
+                if digest_of(data) == _digest_in(path):
+                    found = json.loads(data)
+                    return found["sha256"], from_json(found["types"])
+        sha256, reflected = hashlib.sha256(source).hexdigest(), reflect()
+        said = {"sha256": sha256, "types": to_json(reflected)}
+        self._keep(key, "json", lambda: json.dumps(said).encode())
+        return sha256, reflected
+
+    def _kept(self, key: str, kind: str) -> list[Path]:
+        return list(self._directory.glob(f"{key}.*.{kind}"))
+
+    def _keep(self, key: str, kind: str, content: Callable[[], bytes]) -> None:
+        # a full or read-only disk costs the next start time, it does not fail this one
+        with contextlib.suppress(OSError):
+            self._directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            data = content()
+            path = self._directory / f"{key}.{digest_of(data)}.{kind}"
+            for older in self._kept(key, kind):
+                older.unlink(missing_ok=True)
+            _write(path, data)
+
+
+def _digest_in(path: Path) -> str:
+    return path.suffixes[-2][1:]
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -33,6 +32,7 @@ from lath_host.engine.compose.around import bridges_around
 from lath_host.engine.compose.bridge import crossings_of, needed_of
 from lath_host.engine.compose.fuse import Join
 from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name
+from lath_host.engine.digests import cores, digest_of
 from lath_host.engine.epochs import Epochs
 from lath_host.engine.features import WasmFeatures
 from lath_host.engine.fusing import Fitted, fuse_what_fits
@@ -56,14 +56,16 @@ class CompiledComponent:
         size_bytes: The size of that.
     """
 
-    def __init__(self, engine: Engine, source: bytes, digest: str, component: stock.Component) -> None:
+    def __init__(
+        self, engine: Engine, source: bytes, digest: str, component: stock.Component, reflected: Reflected
+    ) -> None:
         self.digest = digest
         self.size_bytes = len(source)
         self._engine = engine
         self.source = source
         self._component = component
         self._metered: stock.Component | None = None
-        self._reflected: Reflected = reflect(component, engine.wasm)
+        self._reflected = reflected
 
     @property
     def world(self) -> World:
@@ -106,7 +108,7 @@ class CompiledComponent:
         if not metered:
             return self._component
         if self._metered is None:
-            self._metered = await self._engine.compile_metered(self.source, self.digest)
+            self._metered = await self._engine.compile_metered(self.source)
         return self._metered
 
 
@@ -207,11 +209,10 @@ class Engine:
         """
         return await self._background.run(partial(self._fuse, dict(parts), tuple(joins)))
 
-    async def compile_metered(self, source: bytes, digest: str) -> stock.Component:
+    async def compile_metered(self, source: bytes) -> stock.Component:
         """Compiles for the engine that counts fuel."""
         loop = asyncio.get_running_loop()
-        engine = self.metered
-        return await loop.run_in_executor(self._compilers, self._component, engine, source, digest, "metered")
+        return await loop.run_in_executor(self._compilers, self._compile_metered, self.metered, source)
 
     async def close(self) -> None:
         """Ends the clock and the threads. Close what runs guests first."""
@@ -227,10 +228,24 @@ class Engine:
         self._compilers.shutdown(wait=True, cancel_futures=True)
 
     def _compile(self, source: bytes) -> CompiledComponent:
-        digest = hashlib.sha256(source).hexdigest()
-        return CompiledComponent(
-            self, source, digest, self._component(self.wasm, source, digest, self._plain)
-        )
+        if self._cache is None:
+            component = self._make(self.wasm, source)
+            sha256, reflected = hashlib.sha256(source).hexdigest(), reflect(component, self.wasm)
+        else:
+            digest, settings = digest_of(source), f"{self._plain}{self._settings}"
+            component = self._cache.component(
+                self.wasm, digest, settings, lambda: self._make(self.wasm, source)
+            )
+            sha256, reflected = self._cache.description(
+                source, digest, settings, lambda: reflect(component, self.wasm)
+            )
+        return CompiledComponent(self, source, sha256, component, reflected)
+
+    def _compile_metered(self, engine: WasmEngine, source: bytes) -> stock.Component:
+        if self._cache is None:
+            return self._make(engine, source)
+        settings = f"metered{self._settings}"
+        return self._cache.component(engine, digest_of(source), settings, lambda: self._make(engine, source))
 
     def _fuse(
         self, parts: Mapping[str, CompiledComponent], joins: Sequence[Join]
@@ -238,18 +253,14 @@ class Engine:
         fitted = fuse_what_fits({name: _binary(part.source) for name, part in parts.items()}, joins)
         return (self._compile(fitted.fused.source) if fitted.fused else None), fitted
 
-    def _component(self, engine: WasmEngine, source: bytes, digest: str, settings: str) -> stock.Component:
-        def compile_() -> stock.Component:
-            try:
-                wasm = _binary(source)
-                return self._bridged(engine, wasm) or stock.Component(engine, wasm)
-            except WasmtimeError as error:
-                reasons = ": ".join(filter(None, (self.features.advice(str(error)), str(error))))
-                raise InvalidArgument(f"not a component that can run: {reasons}") from None
-
-        if self._cache is None:
-            return compile_()
-        return self._cache.get_or_compile(engine, digest, f"{settings}{self._settings}", compile_)
+    def _make(self, engine: WasmEngine, source: bytes) -> stock.Component:
+        """Compiles a component, in its bridge where it has one."""
+        try:
+            wasm = _binary(source)
+            return self._bridged(engine, wasm) or stock.Component(engine, wasm)
+        except WasmtimeError as error:
+            reasons = ": ".join(filter(None, (self.features.advice(str(error)), str(error))))
+            raise InvalidArgument(f"not a component that can run: {reasons}") from None
 
     def _bridged(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
         """The component in its bridge; None where it has none, or wasmtime does not take it."""
@@ -261,11 +272,6 @@ class Engine:
 
 def _binary(source: bytes) -> bytes:
     return source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _wasm_engine(features: WasmFeatures, *, metered: bool, slots: int | None) -> WasmEngine:

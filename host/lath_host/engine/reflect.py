@@ -99,6 +99,12 @@ def reflect(component: stock.Component, engine: WasmEngine) -> Reflected:
     return _Reader(engine).read(component)
 
 
+def imported_handle(interface: str) -> type[Handle]:
+    """What the handles of a resource are that is imported from `interface`."""
+    native = native_interface(interface)
+    return LocalHandle if native and is_ours(native) else Handle
+
+
 class _Reader:
     def __init__(self, engine: WasmEngine) -> None:
         self._engine = engine
@@ -171,9 +177,7 @@ class _Reader:
             if known == resource:
                 self._aliases[interface, name] = (known_interface, known_name)
                 return False
-        native = native_interface(interface)
-        handle = LocalHandle if native and is_ours(native) else Handle
-        self._resources.append((resource, handle, interface, name))
+        self._resources.append((resource, imported_handle(interface), interface, name))
         return True
 
     def _define_export(self, resource: stock.ResourceType, interface: str, name: str) -> bool:

@@ -14,6 +14,7 @@ from lath.errors import InvalidArgument
 from lath.testing import eventually
 from lath.wit.types import Func, Primitive
 from lath_host.engine import Engine
+from lath_host.engine.digests import digest_of, digest_of_file
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
@@ -133,40 +134,78 @@ async def compile_in(cache: Path) -> None:
             assert await pool.call("lath:test/mischief@1.2.0", "hello", ["x"], context=CONTEXT) == "x"
 
 
-def compiled_file(cache: Path) -> Path:
-    (path,) = cache.glob("*.cwasm")
+def kept(cache: Path, kind: str) -> Path:
+    (path,) = cache.glob(f"*.{kind}")
     return path
 
 
-async def test_a_compiled_component_is_kept_on_disk_and_used_again(tmp_path: Path) -> None:
-    await compile_in(tmp_path / "cache")
-    path = compiled_file(tmp_path / "cache")
-    before = path.stat().st_mtime_ns
-    await compile_in(tmp_path / "cache")
-    assert path.stat().st_mtime_ns == before
-    assert list((tmp_path / "cache").iterdir()) == [path]
+async def test_a_compiled_component_is_kept_on_disk_with_its_description_and_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    await compile_in(cache)
+    before = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert set(before) == {kept(cache, "cwasm"), kept(cache, "json")}
+    with monkeypatch.context() as patched:
+        patched.setattr("lath_host.engine.engine.reflect", never)
+        patched.setattr("lath_host.engine.engine.bridges_around", never)
+        await compile_in(cache)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == before
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "foreign"])
-async def test_a_damaged_file_is_compiled_anew(tmp_path: Path, damage: str) -> None:
+def never(*_: object) -> None:
+    raise AssertionError("it is kept on disk")
+
+
+async def test_only_its_own_user_may_look_into_the_cache(tmp_path: Path) -> None:
+    await compile_in(tmp_path / "cache")
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("kind", ["cwasm", "json"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "first byte", "byte in the middle", "last byte"])
+async def test_a_damaged_file_is_made_anew(tmp_path: Path, kind: str, damage: str) -> None:
     await compile_in(tmp_path)
-    path = compiled_file(tmp_path)
-    data = path.read_bytes()
+    path = kept(tmp_path, kind)
+    good = path.read_bytes()
+    path.write_bytes(damaged(good, damage))
+    await compile_in(tmp_path)
+    replaced = kept(tmp_path, kind)
+    assert digest_of_file(replaced) in replaced.name
+    assert len(replaced.read_bytes()) == len(good)
+
+
+def damaged(data: bytes, damage: str) -> bytes:
     if damage == "cut":
-        path.write_bytes(data[: len(data) // 2])
-    elif damage == "changed":
-        path.write_bytes(data[:-100] + bytes(byte ^ 0xFF for byte in data[-100:]))
-    else:
-        foreign = b"another program's file"
-        path.unlink()
-        path = path.with_name(
-            path.name.split(".cwasm")[0][:-64] + hashlib.sha256(foreign).hexdigest() + ".cwasm"
-        )
-        path.write_bytes(foreign)
+        return data[: len(data) // 2]
+    if damage == "emptied":
+        return b""
+    changed = bytearray(data)
+    at = {"first byte": 0, "byte in the middle": len(data) // 2, "last byte": -1}[damage]
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign"),
+    [
+        ("cwasm", b"another program's file"),
+        ("json", b"another program's file"),
+        ("json", b"[1, 2]"),
+        ("json", b'{"sha256": "0", "types": {"types": [["stranger"]]}}'),
+    ],
+)
+async def test_a_foreign_file_with_a_right_name_is_made_anew(
+    tmp_path: Path, kind: str, foreign: bytes
+) -> None:
     await compile_in(tmp_path)
-    replaced = compiled_file(tmp_path)
-    assert hashlib.sha256(replaced.read_bytes()).hexdigest() in replaced.name
-    assert len(replaced.read_bytes()) == len(data)
+    path = kept(tmp_path, kind)
+    good = path.read_bytes()
+    path.unlink()
+    name = path.name.removesuffix(path.suffixes[-2] + path.suffixes[-1])
+    (tmp_path / f"{name}.{digest_of(foreign)}.{kind}").write_bytes(foreign)
+    await compile_in(tmp_path)
+    assert len(kept(tmp_path, kind).read_bytes()) == len(good)
 
 
 async def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from lath.errors import InvalidArgument
@@ -38,6 +39,9 @@ from lath_host.engine.values.lower_lists import lower_bytes, lower_list_of
 from lath_host.engine.values.mismatch import Mismatch
 
 LowerParams = Callable[[Sequence[Any], Arena], bytes]
+
+_ENUMS_MAX: Final = 256
+"""Kept compiled: most functions of WASI give one of a few large ones."""
 
 _SURROGATES: Final = range(0xD800, 0xE000)
 """Not characters; wasmtime would abort the process on one."""
@@ -132,6 +136,7 @@ def lower_of(type_: Type) -> Lower:
             return lower_handle(type_)
 
 
+@lru_cache
 def _primitive(kind: PrimitiveKind) -> Lower:
     if kind == "bool":
         return _bool
@@ -323,6 +328,7 @@ def _variant(type_: Variant) -> Lower:
     return variant
 
 
+@lru_cache(maxsize=_ENUMS_MAX)
 def _enum(type_: Enum) -> Lower:
     names = {case: case.encode() for case in type_.cases}
     cells = {case: _pack_span(layout.ENUM, len(data), id(data) + BYTES_AT) for case, data in names.items()}

@@ -118,6 +118,7 @@ def native_interface(name: str) -> str | None:
     return f"{parsed.unversioned}@{NATIVE_VERSION}"
 
 
+@lru_cache(_NAMES_KEPT)
 def is_ours(native: str) -> bool:
     """Whether an interface, resources included, is answered from Python.
 
