@@ -339,7 +339,7 @@ class Caller:
         """Called in the read loop of a connection: it must not raise."""
         pending = self._pending.get(msg.subject.rpartition(".")[2])
         if msg.headers and HEADER_ASK in msg.headers:
-            if pending is None or pending.future.done():
+            if pending is None:  # one that has its answer may be pulling the rest of it still
                 self._say_that_nobody_waits(msg.reply)
         elif pending is not None and not pending.future.done():
             pending.future.set_result(msg)

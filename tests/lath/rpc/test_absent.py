@@ -12,6 +12,7 @@ from lath.bus import Bus
 from lath.errors import ConnectionLost
 from lath.names import InterfaceName
 from lath.rpc import Caller, CallServer, IncomingCall
+from lath.rpc.bulk import IN_FLIGHT_BYTES_MAX, INLINE_BYTES_MAX, BulkPort
 from lath.server import Server
 from lath.subjects import HEADER_CALL, HEADER_ERROR, call_any, call_tail
 from lath.testing import eventually
@@ -87,6 +88,22 @@ async def test_a_call_whose_caller_waits_goes_on_however_often_it_is_asked(
         served.release.set()
         assert await call == b"x"
         assert not served.cancelled.is_set()
+
+
+async def test_a_caller_that_still_fetches_a_large_result_waits_for_it(
+    caller_bus: Bus, server_bus: Bus
+) -> None:
+    async def large(call: IncomingCall) -> bytes:
+        return bytes(INLINE_BYTES_MAX + 1)
+
+    port = await BulkPort.of(caller_bus)
+    async with CallServer(server_bus, "kv", "i1", large) as server, Caller(caller_bus, None, "app") as caller:
+        await port.in_flight.acquire(IN_FLIGHT_BYTES_MAX)  # others fetch: this one has to wait
+        call = await calling(caller, server)
+        (running,) = server._running.values()
+        await eventually(lambda: running.asks == 2, timeout_s=20)
+        port.in_flight.release(IN_FLIGHT_BYTES_MAX)
+        assert await call == bytes(INLINE_BYTES_MAX + 1)
 
 
 async def test_a_foreign_caller_gets_its_answer_and_no_question(
