@@ -51,6 +51,14 @@ THREAD_TICKS: Final = 5
 _START_FUEL: Final = (1 << 63) - 1
 """Instantiating is not metered: a call is."""
 _UNLIMITED: Final = -1
+_Places = ctypes.c_uint64 * 9
+"""Where wasmtime writes, in one piece, since every fresh instance needs them: an instance (of which it takes
+less), a value, and the address of an error."""
+_RESULT: Final = 4
+_ERROR: Final = 8
+_WORD_BYTES: Final = 8
+_Func = ctypes.c_uint64 * 4
+"""Larger than `wasmtime_component_func_t`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,13 @@ class Guest:
         pin: What keeps it while others hold handles of its resources.
     """
 
+    __slots__ = (
+        "_arena", "_discarded", "_epochs", "_error_at", "_export_index", "_functions", "_future",
+        "_instance_at", "_on_gone", "_outputs", "_places", "_polled_at", "_polling", "_result_at",
+        "_settings", "_store", "_suspected", "_tasks", "budget_bytes", "busy", "context", "cpu_ns", "failure",
+        "handles", "host_calls", "pending", "pin", "rested_at", "served",
+    )  # fmt: skip
+
     def __init__(self, settings: GuestSettings) -> None:
         self.pending: PendingImport | None = None
         self.failure: BaseException | None = None
@@ -129,13 +144,10 @@ class Guest:
         self._discarded = False
         self._outputs: dict[str, Lines] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._instance = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_instance_t
-        self._error = capi.Slot()
-        self._error_at = ctypes.addressof(self._error)
-        self._result = (
-            ctypes.c_uint8 * capi.VAL_BYTES
-        )()  # zeros are a valid value: wasmtime drops the old one
-        self._result_at = ctypes.addressof(self._result)
+        self._places = _Places()  # zeros are a valid value: wasmtime drops the old one
+        self._instance_at = ctypes.addressof(self._places)
+        self._result_at = self._instance_at + _RESULT * _WORD_BYTES
+        self._error_at = self._instance_at + _ERROR * _WORD_BYTES
         self._store: int = capi.store_new(settings.wasm_engine, None, None)
         self.context: int = capi.store_context(self._store)
         self.handles = GuestHandles(self.context, settings.linkage, settings.home)
@@ -147,8 +159,8 @@ class Guest:
         memory = settings.memory_bytes_max
         capi.store_limiter(self._store, memory, _UNLIMITED, _UNLIMITED, _UNLIMITED, _UNLIMITED)
         capi.context_yield_on_epoch(self.context, INLINE_TICKS)
-        wasi = capi.wasi_config_new()
-        capi.check(capi.context_set_wasi(self.context, wasi))
+        if settings.linkage.has_wasi:
+            capi.check(capi.context_set_wasi(self.context, capi.wasi_config_new()))
         if settings.fuel_max is not None:
             capi.check(capi.context_set_fuel(self.context, _START_FUEL))
 
@@ -174,7 +186,7 @@ class Guest:
         settings = self._settings
         self._future = capi.linker_instantiate_async(
             settings.linkage.linker, self.context, settings.component_at,
-            ctypes.addressof(self._instance), self._error_at,
+            self._instance_at, self._error_at,
         )  # fmt: skip
         began = perf_counter_ns()
         finished = self._poll()
@@ -204,9 +216,10 @@ class Guest:
         if self._future is not None:
             capi.call_future_cancel(self._future)
             self._future = None
-        if self._error.value:
-            capi.take_error(self._error.value)
-        capi.val_delete(self._result_at)
+        if self._places[_ERROR]:
+            capi.take_error(self._places[_ERROR])
+        if self._places[_RESULT]:
+            capi.val_delete(self._result_at)
         for lines in self._outputs.values():
             lines.end()
         if self._arena is not None:
@@ -265,7 +278,7 @@ class Guest:
             return None
         result = export.lift_result(ctypes.string_at(self._result_at, capi.VAL_BYTES), 0, self.handles)
         capi.val_delete(self._result_at)
-        self._result[0] = 0
+        self._places[_RESULT] = 0
         return result
 
     def _end_call(self) -> None:
@@ -274,9 +287,9 @@ class Guest:
         if self._arena is not None:
             self._arena.end()
             self._arena = None
-        if self._error.value:
-            error = capi.take_error(self._error.value)
-            self._error.value = None
+        if self._places[_ERROR]:
+            error = capi.take_error(self._places[_ERROR])
+            self._places[_ERROR] = 0
             self._raise_failure()
             raise self._explain(error)
         if self.failure is not None:
@@ -427,9 +440,9 @@ class Guest:
         return explain(failure, complaints, settings.memory_bytes_max, settings.fuel_max)
 
     def _function(self, export: ExportPlan) -> Any:
-        function = (ctypes.c_uint64 * 4)()  # larger than wasmtime_component_func_t
+        function = _Func()
         found = capi.instance_get_func(
-            ctypes.addressof(self._instance), self.context, export.index, ctypes.addressof(function)
+            self._instance_at, self.context, export.index, ctypes.addressof(function)
         )
         if not found:
             raise Internal("wasmtime does not find a function that the component exports")

@@ -166,6 +166,8 @@ class Linkage:
         self.guests: dict[int, Guest] = {}
         """By the address of the store's context, which is all that a callback is told."""
         self.log = OnLoop(log) if log else None
+        self.has_wasi = any(native_interface(each.name) for each in compiled.world.imports.values())
+        """Whether its guests can reach native WASI, and so need a context for it in their stores."""
         self._loop = asyncio.get_running_loop()
         self._resource_ids: dict[tuple[str, str], int] = {}
         self._kept: list[Any] = []

@@ -352,7 +352,7 @@ class InstancePool:
             return self._take_idle()
         guest: Guest | None = None
         try:
-            guest = Guest(await self._ready())
+            guest = Guest(self._settings or await self._ready())
             if not guest.begin_instance():  # most finish in their first poll, and need no time-out then
                 await self._bounds.within(deadline, limit_ms, guest.drive(None), " as its instance started")
             guest.end_instance()
