@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,16 +26,15 @@ from lath_host.engine import capi
 from lath_host.engine.compose.merge import LABEL_PREFIX
 from lath_host.engine.explain import explain, first_line
 from lath_host.engine.exports import ExportPlan
-from lath_host.engine.handles import GuestHandles, Home
-from lath_host.engine.linkage import CallContext, ImportHandler, Linkage, PendingImport
-from lath_host.engine.threads import Share, Slice
-from lath_host.engine.usage import Usage
+from lath_host.engine.guest_settings import GuestSettings
+from lath_host.engine.handles import GuestHandles
+from lath_host.engine.linkage import CallContext, PendingImport
+from lath_host.engine.threads import Slice
 from lath_host.engine.values import Arena
 from lath_host.engine.values.arena import BYTES_AT
 from lath_host.engine.wasi.output import Lines
 
 if TYPE_CHECKING:
-    from lath_host.engine.engine import Engine
     from lath_host.engine.pins import Pin
 
 INLINE_TICKS: Final = 2
@@ -59,42 +57,6 @@ _ERROR: Final = 8
 _WORD_BYTES: Final = 8
 _Func = ctypes.c_uint64 * 4
 """Larger than `wasmtime_component_func_t`."""
-
-
-@dataclass(frozen=True, slots=True)
-class GuestSettings:
-    """What the guests of one component share.
-
-    Attributes:
-        engine: Clock and threads.
-        wasm_engine: Address of the wasm engine.
-        component: The compiled component, kept alive.
-        component_at: Its address.
-        linkage: What they are linked to.
-        on_import: Answers imports.
-        memory_bytes_max: Limit of each linear memory.
-        fuel_max: Fuel for one call; None: not metered.
-        usage: Counts instances.
-        home: Where their own resources live.
-        share: In the threads that busy guests go on in.
-        outbound: What sends their HTTP requests; None: nothing does.
-        busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
-            thread. Otherwise every new call of them would hold the loop for a slice.
-    """
-
-    engine: Engine
-    wasm_engine: int
-    component: Any
-    component_at: int
-    linkage: Linkage
-    on_import: ImportHandler
-    memory_bytes_max: int
-    fuel_max: int | None
-    usage: Usage
-    home: Home
-    share: Share
-    outbound: object = None
-    busy_exports: set[int] = field(default_factory=set)
 
 
 class Guest:

@@ -25,7 +25,8 @@ from lath_host.engine.bounds import Bounds
 from lath_host.engine.engine import CompiledComponent, Engine
 from lath_host.engine.explain import MemoryExceeded
 from lath_host.engine.exports import ExportPlan, Exports
-from lath_host.engine.guest import Guest, GuestSettings
+from lath_host.engine.guest import Guest
+from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import Given, Holdings, Home
 from lath_host.engine.http.messages import HttpClient
 from lath_host.engine.idle import IdleGuests
