@@ -101,13 +101,14 @@ class _Exchange:
         self._source = source
         self._limit_ms = limit_ms
         self._pipe: Pipe | None = None
+        self._has_ended = False
         self._late: asyncio.TimerHandle | None = None
         call.add_done_callback(self._on_end)
 
     def answered(self, response: OutgoingResponse) -> HttpResponse:
         """The response, as the guest has set it."""
         self._pipe = response.body
-        if self._call.done():
+        if self._has_ended:
             self._settle(response.body)
         body = _Body(self, response.body)
         return HttpResponse(response.status, response.headers, body, response.body.trailers)
@@ -164,6 +165,7 @@ class _Exchange:
 
     def _on_end(self, call: asyncio.Task[None]) -> None:
         """The guest has returned, or is gone."""
+        self._has_ended = True
         if self._late is not None:
             self._late.cancel()
         self._source.close()

@@ -96,7 +96,9 @@ async def test_a_request_body_that_breaks_off_is_the_guests_error(engine: Engine
 async def test_a_component_in_text_says_hello_again_and_again(engine: Engine) -> None:
     limits = Limits(reuse=True, max_instances=1)
     async with serving_pool(engine, await engine.compile(HELLO), limits) as web:
-        assert [await web.text() for _ in range(3)] == ["hello"] * 3
+        assert [await web.text() for _ in range(300)] == ["hello"] * 300
+        await eventually(lambda: web.pool.stats.running == 0)
+        assert web.pool.usage.totals()["bytes_out"] == 300 * len("hello")
         assert web.pool.usage.instances == 1
         assert [len(guest.handles.held) for guest in web.pool._linkage.guests.values()] == [0]
 
