@@ -66,13 +66,20 @@ async def open_loop(call: Call, rate_per_s: float, seconds: float) -> Load:
 
     Raises:
         RuntimeError: Calls pile up: the rate is beyond what can be served.
+        Exception: What a call failed with: the rest would look better than what was asked for.
     """
     durations: list[float] = []
     running: set[asyncio.Task[None]] = set()
+    failed: list[asyncio.Task[None]] = []
 
     async def one(due: float) -> None:
         await call()
         durations.append(time.perf_counter() - due)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            failed.append(task)
 
     began = due = time.perf_counter()
     while due < began + seconds:
@@ -81,10 +88,12 @@ async def open_loop(call: Call, rate_per_s: float, seconds: float) -> Load:
             await asyncio.sleep(left)
         task = asyncio.create_task(one(due))
         running.add(task)
-        task.add_done_callback(running.discard)
+        task.add_done_callback(ended)
+        if failed:
+            break
         if len(running) > OPEN_LOOP_IN_FLIGHT_MAX:
             raise RuntimeError(f"{rate_per_s:.0f} calls a second cannot be served")
-    await asyncio.gather(*running)
+    await asyncio.gather(*running, *failed)
     return _load(durations, time.perf_counter() - began)
 
 

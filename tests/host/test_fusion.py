@@ -18,6 +18,8 @@ from lath.provider.instance import ProviderInstance
 from lath.telemetry import TraceContext
 from lath.telemetry.tracetree import read_traces
 from lath.testing import eventually
+from lath_host.components import fusion
+from lath_host.components.fusion_plan import Member, Plan
 from lath_host.testing import InProcessLattice
 
 ECHO = "test:words/echo@1.0.0"
@@ -273,6 +275,27 @@ async def test_a_part_that_gets_a_link_takes_what_it_leads_to_in(
 
 
 # --- components that change ------------------------------------------------------------------------------
+
+
+async def test_a_plan_that_cannot_be_made_keeps_no_other_component_fused(
+    lattice_in_process: InProcessLattice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lattice = lattice_in_process
+    await start_pair(lattice)
+    await start(lattice, "side", guests.relay(exported=MIDDLE))
+    await lattice.link("side", "echo", ECHO)
+    await lattice.fused("front", "echo")
+    await lattice.fused("side", "echo")
+    make = fusion.plan
+
+    def plan(root: Member, *rest: Any) -> Plan:
+        if root.id == "front":
+            raise RuntimeError("a defect")
+        return make(root, *rest)
+
+    monkeypatch.setattr(fusion, "plan", plan)
+    await lattice.start_component("echo", guests.echo(tag="e:"), count=0)
+    assert described(lattice, "front").fused is described(lattice, "side").fused is None
 
 
 async def test_a_stopped_callee_is_not_called_and_one_that_starts_again_is(

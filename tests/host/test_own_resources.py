@@ -20,6 +20,7 @@ from lath.errors import (
     InstanceLost,
     InvalidArgument,
     LathError,
+    LinkFailed,
     LinkNotFound,
     NotFound,
     Overloaded,
@@ -29,6 +30,8 @@ from lath.model import ComponentDescription, Link, LinkSelector
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName
 from lath.subjects import call_tail
 from lath.testing import eventually
+from lath_host.components.imports import GuestCall
+from lath_host.engine.linkage import Import
 from lath_host.host import Host
 from lath_host.testing import HostProcess, InProcessLattice
 
@@ -171,6 +174,27 @@ class TestHolders:
         await eventually(lambda: not placed.away.services.routes.held(LinkSelector(source_id="holder")))
         error = await placed.lattice.failure("holder", HOLDER_NAME, "read", counter)
         assert LinkNotFound.kind in str(error)
+
+
+@pytest.mark.parametrize("broken", ["deleted", "held"])
+async def test_a_handle_given_away_in_a_call_that_goes_nowhere_is_released(
+    beside: Placed, broken: str
+) -> None:
+    link = await beside.start()
+    counter = await beside.hold("make", 8)
+    routes = beside.home.services.routes
+    if broken == "held":
+        await routes.purge(LinkSelector(source_id="holder"), hold=True)
+    else:
+        await beside.lattice.links.delete(link.source_id, link.wit_namespace, link.wit_package, link.name)
+        await eventually(lambda: not routes.held(LinkSelector(source_id="holder")))
+    holder = beside.home.services.components.get("holder")
+    interface = holder.compiled.world.imports[COUNTERS_NAME]
+    func = interface.functions["[static]counter.take"]
+    take = Import(COUNTERS_NAME, interface, "[static]counter.take", func, "default")
+    with pytest.raises((LinkNotFound, LinkFailed)):
+        await holder.imports(take, GuestCall(asyncio.get_running_loop().time() + 10), [counter])
+    await beside.released()
 
 
 async def test_what_a_host_that_is_killed_held_is_released_after_the_lease(

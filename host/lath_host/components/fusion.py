@@ -271,9 +271,11 @@ class Fusion:
         for component in self._affected(ids):
             try:
                 made = plan(self._members[component.id], self._members, self._target_of)
-            except BaseException:
-                component.fused_way.withdraw()  # the safe side, whatever went wrong
-                raise
+            except Exception as error:
+                # the safe side for this one, and no reason to leave the others as they are
+                component.fused_way.withdraw()
+                _log.error("a fusion cannot be planned", component_id=component.id, exc_info=error)
+                continue
             self._plans[component.id] = made
             imports = {member.id: self._components[member.id].imports for member in made.parts}
             component.fused_way.follow(made, imports)

@@ -27,6 +27,7 @@ from lath.errors import (
     Draining,
     Internal,
     InvalidArgument,
+    LinkFailed,
     LinkNotFound,
     NotFound,
     Overloaded,
@@ -155,6 +156,10 @@ class Imports:
         except LinkNotFound:
             if guest_config.is_guest_config(interface):
                 return guest_config.answer(self._config, route.function, params)
+            self._drop_given_away(route, params)
+            raise
+        except LinkFailed:
+            self._drop_given_away(route, params)
             raise
         # The engine awaits this in the task of the guest's call, so the trace is the current one already.
         if route.named is not None or route.made is not None:
@@ -188,8 +193,8 @@ class Imports:
         What it makes lives beside the last that the guest got in its call, where that can be.
         """
         named = list(route.named(params)) if route.named is not None else []
-        at = home_of(named, link.target)
         try:
+            at = home_of(named, link.target)
             if at is None and route.made is not None and context.made and link.target in context.made:
                 result = await self._call_near(link, route, context, params, context.made[link.target])
             else:
@@ -200,9 +205,18 @@ class Imports:
                 if each.mode == "own" and (unsent or each.handle.component == link.target):
                     self._holdings.ended(each.handle)  # given away, and taken by nobody else
             raise
-        for each in route.made(result) if route.made is not None else ():
-            context.made = {**(context.made or {}), each.handle.component: each.handle}
+        try:
+            for each in route.made(result) if route.made is not None else ():
+                context.made = {**(context.made or {}), each.handle.component: each.handle}
+        except InvalidArgument as error:  # the call has run
+            raise Internal(f"the answer of {link.target} is malformed: {error.message}") from error
         return result
+
+    def _drop_given_away(self, route: _Route, params: list[Any]) -> None:
+        """The guest has given handles away, and its call goes to nobody."""
+        for each in route.named(params) if route.named is not None else ():
+            if each.mode == "own":
+                self._holdings.ended(each.handle)
 
     async def _call_near(
         self, link: Link, route: _Route, context: GuestCall, params: list[Any], near: ComponentHandle
