@@ -37,7 +37,7 @@ from lath_host.engine.epochs import Epochs
 from lath_host.engine.features import WasmFeatures
 from lath_host.engine.fusing import Fitted, fuse_what_fits
 from lath_host.engine.reflect import Reflected, reflect
-from lath_host.engine.threads import NICE, FairThreads, lower_priority
+from lath_host.engine.threads import NICE, NICE_CROWDED, FairThreads, lower_priority
 
 TICK_MS: Final = 2
 """How finely busy guests are sliced. The loop waits at most two ticks for one."""
@@ -120,7 +120,8 @@ class Engine:
         tick_ms: How finely busy guests are sliced, in milliseconds.
         threads: How many busy guests may run at once, beside the loop; None: one per core.
         bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk. Results are the same.
-        nice: How much less the priority of these threads, and of compiling, is than the loop's.
+        nice: How much less the priority of these threads is than the loop's; see `FairThreads`. Compiling has
+            at most `NICE_CROWDED`, since nothing would notice that it starves.
         warm: What instances that wait for calls may have; None: `WarmBudget`'s defaults.
         instances_max: Instances that there may be at once of components without fuel, in slots that are kept
             ready; None, or where a sandbox forbids the address space: unbounded, and made from nothing.
@@ -155,10 +156,13 @@ class Engine:
         # wasmtime compiles in threads of its own, which the first compilation starts: they inherit this
         # one's priority
         self._compilers = ThreadPoolExecutor(
-            1, thread_name_prefix="lath-compile", initializer=lower_priority, initargs=(nice,)
+            1,
+            thread_name_prefix="lath-compile",
+            initializer=lower_priority,
+            initargs=(min(nice, NICE_CROWDED),),
         )
         # apart: whoever starts a component waits for it to be compiled, and nobody waits for a fused one
-        self._background = Background("lath-fuse", nice)
+        self._background = Background("lath-fuse", min(nice, NICE_CROWDED))
         self._cache = CompileCache(cache_dir) if cache_dir else None
         self._carried = crossings_of if bridge else needed_of
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"

@@ -3,6 +3,10 @@
 Work comes in slices (a guest is polled for some epochs, then stands in line again). Components take turns,
 however many of their calls are busy; the calls of one component take turns among themselves. A component of
 weight 2 gets two slices where one of weight 1 gets one. What a component did not use it does not save up.
+
+The threads have the lowest priority there is, so that the loop soon runs when it wakes. Where other processes
+fill the machine such threads starve; one that does is replaced by one of a middling priority, for a while.
+Replaced, since a thread may lower its priority but not raise it.
 """
 
 from __future__ import annotations
@@ -16,12 +20,23 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic, thread_time
 from typing import Final
 
-NICE: Final = 5
-"""How much less the threads' priority is than the loop's. Five steps give the loop three times their share of
-a core that they compete for, and a wake-up at once."""
 NICE_MAX: Final = 19
+NICE: Final = NICE_MAX
+"""How much less the threads' priority is than the loop's. The less, the sooner the loop runs once awake."""
+NICE_CROWDED: Final = 5
+"""The same where that starves, and for compiling: a quarter of a core that another process fills. At 19 it is
+a seventieth."""
+STARVED_SECONDS: Final = 0.1
+"""A slice is judged when it took so long: ten times what it should take."""
+STARVED_PART: Final = 0.1
+"""It starved if its thread ran for less than this part of it. Threads that share a core with a few of their
+kind get more."""
+CROWDED_SECONDS: Final = 60.0
+"""How long the machine then counts as crowded. Looking again costs a slice that may starve, and stalls the
+loop if that happens while it holds the interpreter lock."""
 
 
 class Share:
@@ -66,12 +81,14 @@ class FairThreads:
 
     Args:
         count: How many slices may run at once.
-        nice: How much less the threads' priority is; 0: the same. Only Linux knows priorities of threads.
+        nice: How much less the threads' priority is, unless they starve; 0: the same. Only Linux knows
+            priorities of threads.
     """
 
     def __init__(self, count: int, *, nice: int = NICE) -> None:
         self.count = count
-        self._nice = nice
+        self._nice = nice if sys.platform == "linux" else 0
+        self._crowded_until = 0.0
         self._changed = threading.Condition()
         self._line: list[tuple[float, int, Share]] = []
         """A heap of the shares that have waiting work: the one that is furthest behind first."""
@@ -113,20 +130,45 @@ class FairThreads:
 
     def _start_thread(self) -> None:
         name = f"lath-guest-{len(self._threads)}"
-        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        thread = threading.Thread(target=self._run, args=[self._nice_now()], name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _run(self) -> None:
-        lower_priority(self._nice)
+    def _nice_now(self) -> int:
+        return min(self._nice, NICE_CROWDED) if monotonic() < self._crowded_until else self._nice
+
+    def _run(self, nice: int) -> None:
+        lower_priority(nice)
         while (slice_ := self._next()) is not None:
+            began, ran = monotonic(), thread_time()
             try:
                 done, error = slice_._work(), None
             except BaseException as failure:  # the caller's to handle, not the thread's
                 done, error = False, failure
+            self._judge(monotonic() - began, thread_time() - ran, nice)
+            loop = slice_.future.get_loop()
             with suppress(RuntimeError):  # its loop has been closed
-                slice_.future.get_loop().call_soon_threadsafe(_finish, slice_.future, done, error)
+                loop.call_soon_threadsafe(_finish, slice_.future, done, error)
             del slice_, error
+            if nice != self._nice_now():
+                self._make_room(loop)
+                return
+
+    def _judge(self, took: float, ran: float, nice: int) -> None:
+        if nice > NICE_CROWDED and took > STARVED_SECONDS and ran < took * STARVED_PART:
+            self._crowded_until = monotonic() + CROWDED_SECONDS
+
+    def _make_room(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Takes the running thread out. The loop starts the next, as a priority is inherited."""
+        with self._changed:
+            self._threads.remove(threading.current_thread())
+        with suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(self._fill_up)
+
+    def _fill_up(self) -> None:
+        with self._changed:
+            if self._line and not self._idle and len(self._threads) < self.count and not self._stopped:
+                self._start_thread()
 
     def _next(self) -> Slice | None:
         """Waits for a slice; None at the end."""
