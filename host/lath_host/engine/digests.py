@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final
 
@@ -21,31 +21,29 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def digest_of(data: bytes) -> str:
+def digest_of(data: bytes | memoryview) -> str:
     """The digest of bytes, in hex. Blocks: call it in a thread."""
-    view = memoryview(data)
-    return _of_pieces(len(data), lambda offset: hashlib.sha256(view[offset : offset + PIECE_BYTES]).digest())
+    offsets = range(0, len(data), PIECE_BYTES)
+
+    def digest_at(offset: int) -> bytes:
+        with memoryview(data) as view, view[offset : offset + PIECE_BYTES] as piece:
+            return hashlib.sha256(piece).digest()
+
+    if len(offsets) <= 1:
+        return hashlib.sha256(b"".join(map(digest_at, offsets))).hexdigest()
+    # hashing lets go of the interpreter lock; the threads have the priority of the one that starts them
+    with ThreadPoolExecutor(min(cores(), len(offsets)), thread_name_prefix="lath-digest") as threads:
+        return hashlib.sha256(b"".join(threads.map(digest_at, offsets))).hexdigest()
 
 
 def digest_of_file(path: Path) -> str:
-    """The digest of a file's content, in hex. Blocks: call it in a thread.
+    """The digest of a file's content, in hex. Nobody may cut it off meanwhile: it is mapped, not read.
 
     Raises:
         OSError: It cannot be read.
     """
-    # read, not mapped: a file that is cut off meanwhile would end the process
     with path.open("rb") as file:
-        number = file.fileno()
-        return _of_pieces(
-            os.fstat(number).st_size,
-            lambda offset: hashlib.sha256(os.pread(number, PIECE_BYTES, offset)).digest(),
-        )
-
-
-def _of_pieces(size: int, digest_at: Callable[[int], bytes]) -> str:
-    offsets = range(0, size, PIECE_BYTES)
-    if len(offsets) <= 1:
-        return hashlib.sha256(b"".join(map(digest_at, offsets))).hexdigest()
-    # hashing and reading let go of the interpreter lock; threads inherit the priority of who starts them
-    with ThreadPoolExecutor(min(cores(), len(offsets)), thread_name_prefix="lath-digest") as threads:
-        return hashlib.sha256(b"".join(threads.map(digest_at, offsets))).hexdigest()
+        if not os.fstat(file.fileno()).st_size:
+            return digest_of(b"")  # nothing cannot be mapped
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped, memoryview(mapped) as view:
+            return digest_of(view)
