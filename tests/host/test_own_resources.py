@@ -293,6 +293,20 @@ class TestClients:
             await lattice.bus.publish(subject, payload)
         assert await at(lattice, counter, "[method]counter.get") == 1
 
+    async def test_a_message_about_handles_that_wants_an_answer_is_refused(
+        self, lattice_in_process: InProcessLattice
+    ) -> None:
+        lattice = lattice_in_process
+        await lattice.start_component("counters", COUNTERS)
+        counter = await lattice.call("counters", COUNTERS_NAME, "[constructor]counter", 1)
+        named = ComponentHandle.parse(counter.data)
+        subject = subjects.handle_notice(
+            lattice.bus.lattice, "counters", named.instance, CLIENT_SOURCE, subjects.RELEASE_FUNCTION
+        )
+        refused = await lattice.bus.request(subject, pack_tokens([named.token]), timeout_ms=10_000)
+        assert (refused.headers or {})[subjects.HEADER_ERROR] == InvalidArgument.kind
+        assert await at(lattice, counter, "[method]counter.get") == 1
+
 
 class TestStopping:
     async def test_a_component_that_stops_serves_handles_until_they_are_dropped(self, beside: Placed) -> None:

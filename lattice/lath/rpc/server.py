@@ -78,8 +78,8 @@ class CallServer:
         handler: Serves each call; see `lath.rpc.Handler`.
         inflight_max: Calls that may run at once; the next is refused as `overloaded`.
         metadata: Shown by `nats micro info`: host, kind, a friendly name.
-        notices: What takes the payload of a message to this instance that is no call, by what stands where
-            the function stands. It may raise `LathError`; nobody is told.
+        notices: What takes the payload of a message to this instance that is no call and wants no answer, by
+            what stands where the function stands. It may raise `LathError`; nobody is told.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class CallServer:
             function = msg.subject.rpartition(".")[2]
             if function == CANCEL_FUNCTION:
                 self._on_cancel(msg)
-            elif function in self._notices:
+            elif function in self._notices and not msg.reply:  # with one, a consumer may be aimed at us
                 self._notices[function](msg.data)
             elif not may_answer(msg.reply):
                 # A consumer aimed at us ($JS.ACK), a reply that would misuse our permissions, or none.

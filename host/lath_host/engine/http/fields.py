@@ -27,6 +27,8 @@ FORBIDDEN: Final = frozenset(
         "upgrade",
     }
 )  # fmt: skip
+_LENGTH_DIGITS_MAX: Final = 19
+"""Of a body's size in bytes: no body needs more, and Python reads no number of thousands of digits."""
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
@@ -88,7 +90,7 @@ def visible(headers: Iterable[Header]) -> list[Header]:
 def content_length(headers: Iterable[Header]) -> int | None:
     """What the header says of the body's size; None where it says nothing that can be read."""
     for name, value in headers:
-        if name.lower() == "content-length" and value.isdigit():
+        if name.lower() == "content-length" and value.isdigit() and len(value) <= _LENGTH_DIGITS_MAX:
             return int(value)
     return None
 

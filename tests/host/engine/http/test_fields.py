@@ -75,7 +75,9 @@ def test_fields_have_an_end() -> None:
     assert call("[method]fields.append", fields, "a", b"") == {"ok": None}
 
 
-@pytest.mark.parametrize(("value", "size"), [(b"12", 12), (b"-1", None), (b"", None), (b"1,1", None)])
+@pytest.mark.parametrize(
+    ("value", "size"), [(b"12", 12), (b"-1", None), (b"", None), (b"1,1", None), (b"9" * 5000, None)]
+)
 def test_the_size_that_a_header_promises_is_read_where_it_is_a_number(value: bytes, size: int | None) -> None:
     assert content_length([("Content-Length", value)]) == size
     assert content_length([]) is None
