@@ -12,6 +12,7 @@ import pytest
 from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, Terminal, run, spawn
 from resource_guests import COUNTERS, COUNTERS_NAME
 
+from lath.model import ComponentLimits
 from lath.server import Server
 from lath.testing import eventually
 from lath_control.client import Client
@@ -247,6 +248,28 @@ async def test_inspecting_a_component_says_what_is_missing_for_it_to_work(
     assert [each["name"] for each in whole.json["exports"]] == ["demo:text/stats@0.1.0"]
     assert "reverse: func(text: string) -> string" in whole.json["wit"]
     assert host.code == 0 and "zone=a" in host.out and "textstats" in host.out
+
+
+async def test_inspecting_a_component_says_how_it_fares_as_a_service_and_which_limits_hold(
+    lath: Lath, client: Client, tmp_path: Path
+) -> None:
+    failing = tmp_path / "failing.wat"
+    failing.write_text("""(component
+      (core module $guest (func (export "run") (result i32) (i32.const 1)))
+      (core instance $guest (instantiate $guest))
+      (func $run (result (result)) (canon lift (core func $guest "run")))
+      (instance $run (export "run" (func $run)))
+      (export "wasi:cli/run@0.2.6" (instance $run)))""")
+    limits = ComponentLimits(reuse=True, calls_max=7, fuse="never")
+    await client.components.start(str(failing), component_id="failing", host="one", limits=limits)
+
+    async def shown() -> str:
+        text = (await lath("inspect", "component", "failing")).out
+        return text if "restarts; its last run: it returned an error" in text else ""
+
+    text = await eventually(shown, timeout_s=COMMAND_SECONDS)
+    assert "service on one: " in text
+    assert "reuse=true" in text and "calls_max=7" in text and "fuse=never" in text
 
 
 async def test_watch_prints_each_change_as_a_line_and_ends_on_ctrl_c(

@@ -28,7 +28,11 @@ async def test_a_placed_component_stands_in_the_inventory_and_in_presence(
 ) -> None:
     lattice = lattice_in_process
     event = await lattice.start_component(
-        "echo", guests.echo(), count=3, annotations={"app": "x"}, component_limits={"timeout_ms": 1234}
+        "echo",
+        guests.echo(),
+        count=3,
+        annotations={"app": "x"},
+        component_limits={"timeout_ms": 1234, "reuse": True, "fuse": "never"},
     )
     host = lattice.hosts[0]
     assert event.name == "component_scaled"
@@ -40,6 +44,7 @@ async def test_a_placed_component_stands_in_the_inventory_and_in_presence(
     (told,) = reply.response["components"]
     assert told["id"] == "echo" and told["max_instances"] == 3 and told["annotations"] == {"app": "x"}
     assert told["limits"]["timeout_ms"] == 1234 and told["revision"] == 0
+    assert told["limits"]["reuse"] is True and told["limits"]["fuse"] == "never"
     assert told["exports"] == [ECHO] and len(told["digest"]) == 64
     (present,) = await eventually(lambda: lattice.presence.instances("echo"))
     assert (present.kind, present.host_id, present.interfaces) == ("component", host.id, (ECHO,))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lath.model import LinkSelector
+from lath.model import LinkSelector, ServiceDescription
 from lath_control.cli import tables
 from lath_control.cli.output import fields, human_duration, table
 from lath_control.cli.params import (
@@ -85,19 +86,19 @@ def _component_text(found: ComponentInspection) -> RenderableType:
         Text.assemble(("component ", "bold"), (found.id, "bold cyan")),
         Text(),
         table(
-            ["HOST", "MAX", "CALLS", "RUNNING", "QUEUED", "FUSED WITH", "LIMITS"],
+            ["HOST", "MAX", "CALLS", "RUNNING", "QUEUED", "FUSED WITH"],
             (
                 [
                     each.host_name,
                     str(each.max_instances),
                     *(str((each.stats or {}).get(key, "-")) for key in ("calls", "running", "queued")),
                     ", ".join(each.fused or ()) or "-",
-                    ", ".join(f"{k}={v}" for k, v in (each.limits or {}).items()) or "-",
                 ]
                 for each in found.instances
             ),
             empty="Runs nowhere.",
         ),
+        *(_limits_text(each.host_name, each.limits) for each in found.instances if each.limits),
         Text(),
         table(
             ["IMPORT", "LINK", "PROVIDED BY"],
@@ -117,6 +118,8 @@ def _component_text(found: ComponentInspection) -> RenderableType:
         Text(),
     ]
     for each in found.instances:
+        if each.service is not None:
+            parts.append(_service_text(each.host_name, each.service))
         for target, reason in (each.unfused or {}).items():
             parts.append(Text(f"not fused with {target} on {each.host_name}: {reason}", style="dim"))
     for problem in found.problems:
@@ -124,6 +127,17 @@ def _component_text(found: ComponentInspection) -> RenderableType:
     if not found.problems:
         parts.append(Text("✓ everything it needs is there", style="green"))
     return Group(*parts)
+
+
+def _limits_text(host: str, limits: Mapping[str, object]) -> Text:
+    return Text(f"limits on {host}: " + ", ".join(f"{k}={v}".lower() for k, v in limits.items()), style="dim")
+
+
+def _service_text(host: str, service: ServiceDescription) -> Text:
+    text = f"service on {host}: {service.status}, {service.restarts} restarts"
+    if service.last_error is not None:
+        text += f"; its last run: {service.last_error}"
+    return Text(text, style="yellow" if service.status == "backoff" else "")
 
 
 @command(app, "provider")

@@ -342,7 +342,7 @@ class Component:
         limits = {
             name: value
             for name, value in asdict(self._limits).items()
-            if isinstance(value, int) and not isinstance(value, bool) and name != "max_instances"
+            if value is not None and name != "max_instances"
         }
         return ComponentDescription(
             id=self.id,
@@ -351,7 +351,7 @@ class Component:
             annotations=dict(self.deployment.annotations),
             revision=self.deployment.updates,
             max_instances=self.deployment.max_instances,
-            limits=limits,
+            limits={**limits, "fuse": self.deployment.fuse},
             instance_id=self.instance_id,
             exports=self.offered.interfaces,
             imports=self._linked_imports(),

@@ -53,7 +53,7 @@ def first_line(text: str) -> str:
 
 def _reason(text: str) -> str:
     """The cause first, then some of the backtrace."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip() not in ("", "Caused by:")]
     causes = [line.removeprefix("0: ").removeprefix("1: ") for line in lines if "wasm trap:" in line]
     shown = (causes[-1:] + [line for line in lines if line not in causes])[:_TRACE_LINES_MAX]
-    return "; ".join(shown) if shown else "no reason given"
+    return "; ".join(shown).replace("backtrace:; ", "backtrace: ") if shown else "no reason given"

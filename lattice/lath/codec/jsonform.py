@@ -246,7 +246,10 @@ def _handle_from_json(kind: wit.Handle, value: Json) -> ExtType:
             if len(resource) > RESOURCE_BYTES_MAX:
                 raise Mismatch(f"a handle of {len(resource)} bytes; at most {RESOURCE_BYTES_MAX} are allowed")
             return ExtType(_RESOURCE_EXTENSIONS[key], resource)
-    raise expected(f'a handle to a {kind.resource} ({{"resource": "<base64>"}})', value)
+    raise expected(
+        f'a handle to a {kind.resource} ({{"resource": "<base64>"}} or {{"component-resource": "<base64>"}})',
+        value,
+    )
 
 
 # To JSON

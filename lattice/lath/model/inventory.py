@@ -76,6 +76,7 @@ class ComponentDescription(Ctl):
 
     Attributes:
         revision: wasmCloud's field; lath counts the updates of this component on this host.
+        limits: lath's: those that hold, its host's defaults included (ComponentLimits).
         instance_id: lath's: where calls to this host's copy are addressed.
         exports: lath's: exported interfaces with versions.
         imports: lath's: imported interfaces that need a link, with their link names (`ns:pkg/iface (name)`).
@@ -95,7 +96,7 @@ class ComponentDescription(Ctl):
     annotations: dict[str, str] | None = None
     revision: int = 0
     max_instances: int
-    limits: dict[str, int] | None = None
+    limits: dict[str, bool | int | str] | None = None
     instance_id: str | None = None
     exports: tuple[str, ...] | None = None
     imports: tuple[str, ...] | None = None

@@ -156,7 +156,8 @@ def test_json_forms_are_as_described(kind: Type, value: Any, wire: Any, back: An
         (
             Handle("own", "bucket"),
             "x",
-            "parameter 'r': expected a handle to a bucket ({\"resource\": \"<base64>\"}), got 'x'",
+            "parameter 'r': expected a handle to a bucket "
+            '({"resource": "<base64>"} or {"component-resource": "<base64>"}), got \'x\'',
         ),
     ],
 )
