@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from typing import Final
 
 from lath.errors import InvalidArgument
+
+_UNBOUNDED: Final = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Limits:
         for name in ("calls_max", "idle_seconds"):
             if getattr(self, name) is not None and not self.reuse:
                 raise InvalidArgument(f"limit {name} bounds instances that are reused: set reuse as well")
+
+    @property
+    def calls_per_instance(self) -> int:
+        """How many calls one instance serves; a count that it reaches is its last."""
+        return (self.calls_max or _UNBOUNDED) if self.reuse else 1
 
 
 @dataclass(slots=True)

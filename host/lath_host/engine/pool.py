@@ -9,11 +9,10 @@ A permit of the admission is held from before an instance is taken until its sto
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from time import perf_counter_ns
-from typing import Any, Final
+from typing import Any
 
 from lath.codec import ComponentHandle
 from lath.errors import Draining, InvalidArgument, LathError
@@ -34,12 +33,11 @@ from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import CallContext, ImportHandler, Linkage
 from lath_host.engine.pinned import PinnedCalls, PreparedCall
 from lath_host.engine.pins import Pins
+from lath_host.engine.spent import SpentGuests
 from lath_host.engine.threads import Share
 from lath_host.engine.usage import CallUsage, Usage, tell
 from lath_host.engine.values import Arena
 from lath_host.engine.wasi.output import Log
-
-_UNBOUNDED: Final = sys.maxsize
 
 
 class InstancePool:
@@ -79,7 +77,7 @@ class InstancePool:
     ) -> None:
         self.name = name
         self.limits = limits
-        self._calls_max = _calls_max(limits)
+        self._calls_max = limits.calls_per_instance
         self.usage = usage or Usage()
         self._engine = engine
         self._compiled = compiled
@@ -94,6 +92,7 @@ class InstancePool:
         self._share = Share(name, limits.cpu_weight)
         self._kept = IdleGuests(engine.warm, limits.idle_seconds)
         self._idle = self._kept.guests
+        self._spent = SpentGuests(self._give_back)
         self._admission = admission or Admission(name, limits.max_instances, limits.queue_max)
         self._entrance = Entrance(self._admission)
         self._home = Home(name, instance_id, limits.lease_seconds, holdings)
@@ -277,8 +276,7 @@ class InstancePool:
         if guest.served < self._calls_max and not self._entrance.draining and self._kept.keep(guest):
             self._entrance.give_back()
         else:
-            # the caller gets its result first: throwing a store away may take as long as the call did
-            asyncio.get_running_loop().call_soon(guest.discard, self._give_back)
+            self._spent.add(guest)
 
     def _throw(self, guest: Guest) -> None:
         guest.discard(self._give_back)
@@ -294,7 +292,7 @@ class InstancePool:
         if (limits.fuel_max is not None) != self._metered:
             raise InvalidArgument("fuel_max cannot be added or removed while a component runs: start it anew")
         self.limits = limits
-        self._calls_max = _calls_max(limits)
+        self._calls_max = limits.calls_per_instance
         self._share.weight = limits.cpu_weight
         self._settings = None
         self._kept.clear()
@@ -443,8 +441,3 @@ class InstancePool:
     async def _prepare(self, interface: str, function: str) -> ExportPlan:
         self._exports.find(interface, function)  # refused before anything is compiled for it
         return self._exports.prepare((await self._ready()).component, interface, function)
-
-
-def _calls_max(limits: Limits) -> int:
-    """How many calls one instance serves; a count that it reaches is its last."""
-    return (limits.calls_max or _UNBOUNDED) if limits.reuse else 1
