@@ -144,17 +144,15 @@ async def test_a_link_for_what_its_target_does_not_export_is_failed_saying_so(
     assert "does not export test:words/other" in link["participants"][0]["error"]
 
 
-async def test_a_link_to_a_component_that_hands_out_its_own_resources_is_failed_saying_so(
+async def test_a_link_to_a_component_that_hands_out_its_own_resources_is_live(
     lattice_in_process: InProcessLattice,
 ) -> None:
-    """Handles of a component's resource do not travel yet: who links to one is told, before any call."""
     lattice = lattice_in_process
     event = await lattice.start_component("maker", guests.things())
     assert event.name == "component_scaled", event.data
     await lattice.link("front", "maker", "test:words/things")
     (link,) = (await lattice.ask("link", "ping", timeout_ms=3000)).response["links"]
-    assert link["verdict"] == "failed"
-    assert "test:words/things@1.0.0 make" in link["participants"][0]["error"]
+    assert link["verdict"] == "live"
 
 
 async def test_a_purged_link_that_is_held_refuses_calls_until_it_is_pulled(
