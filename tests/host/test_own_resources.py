@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from msgpack import ExtType
+from pytest_asyncio import fixture as async_fixture
 from resource_guests import COUNTERS, COUNTERS_NAME, HOLDER, HOLDER_NAME
 
 from lath import subjects
@@ -89,6 +90,15 @@ async def placed(request: pytest.FixtureRequest, lattice_in_process: InProcessLa
 @pytest.fixture
 def beside(lattice_in_process: InProcessLattice) -> Placed:
     return Placed(lattice_in_process, lattice_in_process.hosts[0], lattice_in_process.hosts[0])
+
+
+@async_fixture(autouse=True)
+async def nothing_stays_pinned(lattice_in_process: InProcessLattice) -> AsyncIterator[None]:
+    """A host that stops waits for handles that are held; those that a test leaves it does not wait for."""
+    yield
+    for host in lattice_in_process.hosts:
+        if "counters" in host.services.components:
+            await host.services.components.get("counters").close()
 
 
 async def at(lattice: InProcessLattice, handle: ExtType, function: str, *params: Any) -> Any:
