@@ -21,10 +21,12 @@ from wasmtime import Engine as WasmEngine
 from wasmtime import WasmtimeError
 from wasmtime import component as stock
 
+from lath.telemetry import get_logger
 from lath_host.engine.digests import digest_of, digest_of_file
 from lath_host.engine.reflect import Reflected
 from lath_host.engine.reflected_json import REFLECTED_VERSION, from_json, to_json
 
+_log = get_logger(__name__)
 _WASMTIME_VERSION: Final = version("wasmtime")
 _LATH_VERSION: Final = version("lath")
 _DIRECTORY_MODE: Final = 0o700
@@ -55,6 +57,7 @@ class CompileCache:
             with contextlib.suppress(OSError, WasmtimeError):
                 if digest_of_file(path) == _digest_in(path):
                     return stock.Component.deserialize_file(engine, str(path))
+                _tell_damaged(path)
         component = compile_()
         self._keep(key, "cwasm", lambda: bytes(component.serialize()))
         return component
@@ -80,6 +83,7 @@ class CompileCache:
                 if digest_of(data) == _digest_in(path):
                     found = json.loads(data)
                     return found["sha256"], from_json(found["types"])
+                _tell_damaged(path)
         sha256, reflected = hashlib.sha256(source).hexdigest(), reflect()
         said = {"sha256": sha256, "types": to_json(reflected)}
         self._keep(key, "json", lambda: json.dumps(said).encode())
@@ -101,6 +105,11 @@ class CompileCache:
 
 def _digest_in(path: Path) -> str:
     return path.suffixes[-2][1:]
+
+
+def _tell_damaged(path: Path) -> None:
+    """A disk that loses bytes, or somebody who writes here: the operator wants to know of either."""
+    _log.warning("a file of the cache is damaged, and is made anew", file=str(path))
 
 
 def _write(path: Path, data: bytes) -> None:

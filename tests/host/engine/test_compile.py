@@ -164,12 +164,15 @@ async def test_only_its_own_user_may_look_into_the_cache(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", ["cwasm", "json"])
 @pytest.mark.parametrize("damage", ["cut", "emptied", "first byte", "byte in the middle", "last byte"])
-async def test_a_damaged_file_is_made_anew(tmp_path: Path, kind: str, damage: str) -> None:
+async def test_a_damaged_file_is_made_anew_and_named_in_the_log(
+    tmp_path: Path, kind: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     await compile_in(tmp_path)
     path = kept(tmp_path, kind)
     good = path.read_bytes()
     path.write_bytes(damaged(good, damage))
     await compile_in(tmp_path)
+    assert any("damaged" in each.getMessage() and path.name in each.getMessage() for each in caplog.records)
     replaced = kept(tmp_path, kind)
     assert digest_of_file(replaced) in replaced.name
     assert len(replaced.read_bytes()) == len(good)
