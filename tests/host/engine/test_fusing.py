@@ -50,15 +50,14 @@ def times_in(cache: Path) -> dict[str, int]:
 
 
 async def test_a_fused_component_comes_from_the_cache_when_it_is_made_again(tmp_path: Path) -> None:
-    async def fuse_in(cache: Path) -> str:
+    async def fuse_in(cache: Path) -> None:
         async with Engine(cache_dir=cache, threads=1) as engine:
             parts = {name: await engine.compile(source.encode()) for name, source in CHAIN.items()}
             compiled, _ = await engine.fuse(parts, [TO_MIDDLE, TO_ECHO])
             assert compiled is not None
-            return compiled.digest
 
-    digest = await fuse_in(tmp_path)
+    await fuse_in(tmp_path)
     made = times_in(tmp_path)
-    assert len([name for name in made if name.startswith(digest)]) == 1
-    assert await fuse_in(tmp_path) == digest
+    assert len([name for name in made if name.endswith(".cwasm")]) == len(CHAIN) + 1
+    await fuse_in(tmp_path)
     assert times_in(tmp_path) == made
