@@ -13,6 +13,7 @@ from lath_host.engine.allocation import INSTANCES_MAX
 from lath_host.engine.budget import OVERCOMMIT, WARM_INSTANCES_MAX
 from lath_host.engine.handles import HANDLES_MAX
 from lath_host.engine.limits import Limits
+from lath_host.engine.values import KEPT_BYTES_MAX
 from lath_host.engine.wasi.output import LINE_BYTES_MAX
 
 PAGE = (Path(__file__).parents[2] / "docs/engine.md").read_text(encoding="utf-8")
@@ -44,6 +45,7 @@ def test_the_default_of_a_limit_is_the_engines(limit: str) -> None:
         ("their `memory_bytes_max` together", f"{OVERCOMMIT} × the machine's memory"),
         ("a component's file", f"{ARTIFACT_BYTES_MAX >> 20} MiB"),
         ("handles that one guest holds, or gives out", f"{HANDLES_MAX:,}"),
+        ("headers and open bodies that are kept for one guest", f"{KEPT_BYTES_MAX >> 20} MiB"),
         ("a line of output", f"{LINE_BYTES_MAX:,} bytes"),
     ],
 )

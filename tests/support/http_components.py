@@ -49,6 +49,10 @@ _IMPORTS: Final = """
     (export "outgoing-body" (type $body-out (sub resource)))
     (export "response-outparam" (type $outparam (sub resource)))
     (export "[constructor]fields" (func (result (own $fields))))
+    (type $raw-header (variant (case "invalid-syntax") (case "forbidden") (case "immutable")))
+    (export "header-error" (type $header-error (eq $raw-header)))
+    (export "[method]fields.append" (func (param "self" (borrow $fields)) (param "name" string)
+      (param "value" (list u8)) (result (result (error $header-error)))))
     (export "[method]incoming-request.consume" (func (param "self" (borrow $request))
       (result (result (own $body-in)))))
     (export "[method]incoming-body.stream" (func (param "self" (borrow $body-in))
@@ -63,6 +67,8 @@ _IMPORTS: Final = """
       (param "trailers" (option (own $fields))) (result (result (error $error-code)))))
     (export "[static]response-outparam.set" (func (param "param" (own $outparam))
       (param "response" (result (own $response) (error $error-code)))))))
+  (alias export $types "fields" (type $fields))
+  (alias export $types "outgoing-response" (type $response))
   (alias export $types "incoming-request" (type $request))
   (alias export $types "response-outparam" (type $outparam))
   (alias export $types "outgoing-body" (type $body-out))
@@ -96,6 +102,7 @@ _FUNCTIONS: Final = {
         "streams", "[method]output-stream.blocking-write-and-flush", "(param i32 i32 i32 i32)",
     ),
     "splice": ("streams", "[method]output-stream.blocking-splice", "(param i32 i32 i64 i32)"),
+    "append": ("types", "[method]fields.append", "(param i32 i32 i32 i32 i32 i32)"),
     "fields": ("types", "[constructor]fields", "(result i32)"),
     "consume": ("types", "[method]incoming-request.consume", "(param i32 i32)"),
     "stream": ("types", "[method]incoming-body.stream", "(param i32 i32)"),
@@ -106,7 +113,10 @@ _FUNCTIONS: Final = {
     "finish": ("types", "[static]outgoing-body.finish", "(param i32 i32 i32 i32)"),
     "set": ("types", "[static]response-outparam.set", "(param i32 i32 i32 i32 i64 i32)"),
 }  # fmt: skip
-_DROPS: Final = ("request", "outparam", "body-out", "body-in", "input", "output", "pollable", "trailers")
+_DROPS: Final = (
+    "fields", "request", "response", "outparam", "body-out", "body-in", "input", "output", "pollable",
+    "trailers",
+)  # fmt: skip
 _HANDLER: Final = "wasi:http/incoming-handler@0.2.0"
 
 

@@ -30,7 +30,7 @@ from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import GuestHandles
 from lath_host.engine.linkage import CallContext, PendingImport
 from lath_host.engine.threads import Slice
-from lath_host.engine.values import Arena
+from lath_host.engine.values import Arena, Kept
 from lath_host.engine.values.arena import BYTES_AT
 from lath_host.engine.wasi.output import Lines
 
@@ -378,6 +378,11 @@ class Guest:
     def outbound(self) -> object:
         """What sends its HTTP requests (wasi.WasiGuest)."""
         return self._settings.outbound
+
+    @property
+    def kept(self) -> Kept:
+        """What the host keeps for it outside its memory (wasi.WasiGuest)."""
+        return self.handles.kept
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Starts a task that ends with the guest (wasi.WasiGuest)."""

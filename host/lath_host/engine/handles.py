@@ -21,7 +21,7 @@ from lath.codec.handles import TOKEN_BYTES
 from lath.errors import Internal, LimitExceeded, NotFound, Trap
 from lath.wit.types import Handle
 from lath_host.engine import capi
-from lath_host.engine.values import ExportedHandle, Local
+from lath_host.engine.values import ExportedHandle, Kept, Local
 
 if TYPE_CHECKING:
     from lath_host.engine.linkage import Linkage
@@ -90,11 +90,13 @@ class GuestHandles:
     Attributes:
         held: By their number.
         given: By token.
+        kept: What objects of the host's keep for the guest.
     """
 
     def __init__(self, context: int, linkage: Linkage, home: Home) -> None:
         self.held: dict[int, Held] = {}
         self.given: dict[bytes, Given] = {}
+        self.kept = Kept()
         self._context = context
         self._linkage = linkage
         self._home = home
@@ -110,6 +112,8 @@ class GuestHandles:
             raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
         if len(self.held) >= HANDLES_MAX:
             raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
+        if isinstance(value, Local):
+            value.held(self.kept)
         rep = next(self._reps) & _REP_MASK
         host, slot = capi.resource_host_new(True, rep, number), capi.Slot()
         try:
@@ -125,11 +129,18 @@ class GuestHandles:
         if isinstance(handle, ExportedHandle):
             return self._lift_own(handle, resource_any)
         rep = self._take(resource_any)
-        return (self.held.pop(rep) if handle.mode == "own" else self.held[rep]).value
+        if handle.mode != "own":
+            return self.held[rep].value
+        value = self.held.pop(rep).value
+        if isinstance(value, Local):
+            value.let_go()
+        return value
 
     def drop_handle(self, resource_any: int) -> None:
         # an asynchronous store refuses `resource_any_drop`; taking the handle over ends it as well
-        self.held.pop(self._take(resource_any), None)
+        held = self.held.pop(self._take(resource_any), None)
+        if held is not None and isinstance(held.value, Local):
+            held.value.let_go()
 
     def _take(self, resource_any: int) -> int:
         """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
@@ -190,6 +201,7 @@ class GuestHandles:
     def _end(self, held: Held) -> None:
         value = held.value
         if isinstance(value, Local):
+            value.let_go()
             value.end()
         elif self._home.holdings is not None and _is_kept(held):
             self._home.holdings.ended(ComponentHandle.parse(value.data))

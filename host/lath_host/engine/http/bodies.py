@@ -12,13 +12,33 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from lath_host.engine.http.messages import Header, HttpFailure, Trailers, code_of
-from lath_host.engine.values.local import Local
+from lath_host.engine.values.local import Kept, Local
 from lath_host.engine.wasi.poll import CallOff, Signal, Wake
 from lath_host.engine.wasi.streams import InputStream, IoError, OutputStream, StreamClosed, StreamFailed
 
 PIPE_BYTES_MAX: Final = 256 * 1024
 """What a guest may be ahead of who reads its body. More would not be faster: guests write pieces of 4 to 64
 KiB, and what 1,000 slow readers hold back has to fit into a host's memory."""
+BODY_BYTES: Final = PIPE_BYTES_MAX
+"""What an open body counts for among what is kept for a guest, whatever it has in it: so that how many may be
+open does not hang on how fast others read."""
+
+
+class _Share:
+    """The part of an open body in what is kept for a guest."""
+
+    def __init__(self) -> None:
+        self._kept: Kept | None = None
+
+    def take(self, kept: Kept) -> None:
+        """Raises LimitExceeded."""
+        kept.take(BODY_BYTES)
+        self._kept = kept
+
+    def give_back(self) -> None:
+        if self._kept is not None:
+            self._kept.give_back(BODY_BYTES)
+            self._kept = None
 
 
 class Source:
@@ -49,6 +69,15 @@ class Source:
         self._failure: Exception | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._changed = Signal()
+        self._share = _Share()
+
+    def open(self, kept: Kept) -> None:
+        """A guest reads it, from now until it is closed.
+
+        Raises:
+            LimitExceeded: It has too many open.
+        """
+        self._share.take(kept)
 
     @property
     def ended(self) -> bool:
@@ -94,6 +123,8 @@ class Source:
     def close(self) -> None:
         """Nobody wants any more of it."""
         self._ended = True
+        self._chunk, self._at = b"", 0
+        self._share.give_back()
         if self._fetching is not None:
             self._fetching.cancel()
         release, self._release = self._release, bool
@@ -170,6 +201,16 @@ class Pipe:
         self._failure: Exception | None = None
         self._unread = False
         self._reader: asyncio.Future[None] | None = None
+        self._share = _Share()
+
+    def open(self, kept: Kept) -> None:
+        """The guest writes it, from now until it is finished and read, or nobody reads it.
+
+        Raises:
+            LimitExceeded: It has too many open.
+        """
+        self._share.take(kept)
+        self.taken = True
 
     @property
     def finished(self) -> bool:
@@ -217,6 +258,7 @@ class Pipe:
             return wrong.code
         self.trailers.extend(trailers)
         self._finished = True
+        self._give_back()
         self._wake_reader()
         return None
 
@@ -224,8 +266,14 @@ class Pipe:
         """There will be no more of it, and it is not whole."""
         if not self.finished:
             self._failure = error
+            self._give_back()
             self._wake_reader()
             self.changed.notify()
+
+    def _give_back(self) -> None:
+        """Once nothing is in it, and nothing will be."""
+        if self._unread or (self.finished and not self._chunks):
+            self._share.give_back()
 
     def _wrong_size(self) -> HttpFailure:
         return HttpFailure(self._mismatch, self.sent)
@@ -237,6 +285,7 @@ class Pipe:
         self._unread = True
         self._chunks.clear()
         self._kept = 0
+        self._give_back()
         self.changed.notify()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -253,6 +302,7 @@ class Pipe:
         chunk = self._chunks.popleft()
         was_full = self._kept >= PIPE_BYTES_MAX
         self._kept -= len(chunk)
+        self._give_back()
         if was_full:
             self.changed.notify()
         return chunk

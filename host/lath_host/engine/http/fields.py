@@ -21,6 +21,8 @@ FIELDS_BYTES_MAX: Final = 128 * 1024
 error for it, so that a guest that goes past it traps."""
 _FIELD_BYTES: Final = 32
 """What keeping a field takes beside its name and value, as HTTP/2 counts it (RFC 9113, 6.5.2)."""
+_OBJECTS_BYTES: Final = 160
+"""What Python takes to keep a field beside its name and value: a pair, two objects, their place in a list."""
 FORBIDDEN: Final = frozenset(
     {
         "connection", "host", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding",
@@ -58,6 +60,7 @@ class Fields(Local):
         self.entries = list(entries)
         self.mutable = mutable
         self._size = sum(map(_size, self.entries))
+        self.kept_bytes = kept_bytes(self.entries)
 
     def values(self, name: str) -> list[bytes]:
         """All values of that name."""
@@ -69,16 +72,18 @@ class Fields(Local):
         lower = name.lower()
         self.entries = [entry for entry in self.entries if entry[0].lower() != lower]
         self._size = sum(map(_size, self.entries))
+        self.keep(kept_bytes(self.entries))
 
     def add(self, name: str, value: bytes) -> None:
         """Adds a field.
 
         Raises:
-            LimitExceeded: There are too many.
+            LimitExceeded: There are too many, or too many of the guest's fields together.
         """
         self._size += _size((name, value))
         if self._size > FIELDS_BYTES_MAX:
             raise LimitExceeded(f"a header or trailer of more than {FIELDS_BYTES_MAX} bytes")
+        self.keep(self.kept_bytes + kept_bytes([(name, value)]))
         self.entries.append((name, value))
 
 
@@ -93,6 +98,11 @@ def content_length(headers: Iterable[Header]) -> int | None:
         if name.lower() == "content-length" and value.isdigit() and len(value) <= _LENGTH_DIGITS_MAX:
             return int(value)
     return None
+
+
+def kept_bytes(headers: Iterable[Header]) -> int:
+    """What keeping them takes of a host's memory."""
+    return sum(len(name) + len(value) + _OBJECTS_BYTES for name, value in headers)
 
 
 def _size(entry: Header) -> int:

@@ -15,6 +15,8 @@ from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, Immediate, WasiGuest
 from lath_host.engine.wasi.poll import CallOff, Pollable, Signal, Wake
 
+_ANSWER_BYTES: Final = 16 * 1024
+"""What the header of a response counts for until the guest fetches it: more than servers commonly send."""
 _NS_PER_MS: Final = 1_000_000
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
@@ -68,13 +70,15 @@ class FutureResponse(Local):
     """A response that will come, or the reason why there is none.
 
     Args:
-        guest: Who waits for it.
-        work: What sends the request.
+        request: What it answers.
+        work: What sends that.
     """
 
-    def __init__(self, guest: WasiGuest, work: asyncio.Task[IncomingResponse]) -> None:
+    def __init__(self, request: OutgoingMessageRequest, work: asyncio.Task[IncomingResponse]) -> None:
         super().__init__()
+        self.kept_bytes = request.kept_bytes + _ANSWER_BYTES
         self.given = False
+        self._request_body = request.body
         self._work = work
         self._done = Signal()
         work.add_done_callback(self._on_done)
@@ -101,8 +105,9 @@ class FutureResponse(Local):
             self._work.result().end()
 
     def _on_done(self, work: asyncio.Task[IncomingResponse]) -> None:
-        if not work.cancelled():
-            work.exception()  # told to the guest, if it asks
+        if work.cancelled() or work.exception() is not None:  # which the guest is told, if it asks
+            self._request_body.fail(HttpFailure("connection-terminated"))
+            self._request_body.close()
         self._done.notify()
 
 
@@ -118,8 +123,6 @@ async def _send(client: HttpClient, request: OutgoingRequest) -> IncomingRespons
 
 def _handle(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
     request, options = params[0], params[1] or RequestOptions()
-    request.end()
-    options.end()
     if guest.outbound is None:
         request.body.fail(HttpFailure("HTTP-request-denied"))
         return {"err": {"HTTP-request-denied": None}}
@@ -131,7 +134,7 @@ def _handle(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
         *map(options.ms, _OPTIONS),
     )  # fmt: skip
     work = guest.spawn(_send(cast("HttpClient", guest.outbound), asked))
-    return {"ok": FutureResponse(guest, work)}
+    return {"ok": FutureResponse(request, work)}
 
 
 def _get(guest: WasiGuest, params: list[Any]) -> dict[str, Any] | None:
@@ -149,7 +152,9 @@ def _set_method(guest: WasiGuest, params: list[Any]) -> dict[str, None]:
     ((case, other),) = method.items()
     if case == "other" and _TOKEN.fullmatch(other) is None:
         return _REFUSED
-    request.method = other if case == "other" else case.upper()
+    method = other if case == "other" else case.upper()
+    request.keep(request.kept_bytes + len(method) - len(request.method))
+    request.method = method
     return _DONE
 
 
@@ -161,7 +166,9 @@ def _set_scheme(guest: WasiGuest, params: list[Any]) -> dict[str, None]:
     ((case, other),) = scheme.items()
     if case == "other" and _SCHEME.fullmatch(other) is None:
         return _REFUSED
-    request.scheme = (other if case == "other" else case).lower()
+    scheme = (other if case == "other" else case).lower()
+    request.keep(request.kept_bytes + len(scheme) - len(request.scheme or ""))
+    request.scheme = scheme
     return _DONE
 
 
@@ -170,6 +177,8 @@ def _setting(attribute: str, valid: re.Pattern[str]) -> Immediate:
         request, value = params
         if value is not None and valid.fullmatch(value) is None:
             return _REFUSED
+        before: str | None = getattr(request, attribute)
+        request.keep(request.kept_bytes + len(value or "") - len(before or ""))
         setattr(request, attribute, value)
         return _DONE
 

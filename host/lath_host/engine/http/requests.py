@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lath.errors import Trap
 from lath_host.engine.http.bodies import Source, SourceStream
-from lath_host.engine.http.fields import Fields, visible
+from lath_host.engine.http.fields import Fields, kept_bytes, visible
 from lath_host.engine.http.messages import HttpRequest, code_of
 from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, Immediate, WasiGuest
@@ -31,6 +31,7 @@ class IncomingMessage(Local):
     def __init__(self, headers: list[tuple[str, bytes]], source: Source) -> None:
         super().__init__()
         self.headers = visible(headers)
+        self.kept_bytes = kept_bytes(self.headers)
         self.source = source
         self.consumed = False
 
@@ -134,6 +135,7 @@ def _consume(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
     message = params[0]
     if message.consumed:
         return {"err": None}
+    message.source.open(guest.kept)
     message.consumed = True
     return {"ok": IncomingBody(message.source)}
 

@@ -33,7 +33,13 @@ class OutgoingMessage(Local):
         super().__init__()
         headers.end()
         self.headers = headers.entries
+        self.kept_bytes = headers.kept_bytes
         self.body = Pipe(content_length(headers.entries), wrong_size)
+
+    def end(self) -> None:
+        """The guest has dropped it: nobody will read its body."""
+        super().end()
+        self.body.close()
 
 
 class OutgoingResponse(OutgoingMessage):
@@ -109,7 +115,7 @@ def _body(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
     pipe = params[0].body
     if pipe.taken:
         return _REFUSED
-    pipe.taken = True
+    pipe.open(guest.kept)
     return {"ok": OutgoingBody(pipe)}
 
 

@@ -10,12 +10,26 @@ from __future__ import annotations
 from lath_host.engine.values.arena import Arena, HandleTable, Lower
 from lath_host.engine.values.exported import ExportedHandle
 from lath_host.engine.values.lift import Lift, lift_of, lift_params_of
-from lath_host.engine.values.local import Local, LocalHandle
+from lath_host.engine.values.local import KEPT_BYTES_MAX, Kept, Local, LocalHandle
 from lath_host.engine.values.lower import LowerParams, lower_of, lower_params_of, lower_result_of
 from lath_host.engine.values.walk import handles_in, has_handles
 
 __all__ = [
-    "Arena", "ExportedHandle", "HandleTable", "Lift", "Local", "LocalHandle", "Lower", "LowerParams",
-    "handles_in", "has_handles", "lift_of", "lift_params_of", "lower_of", "lower_params_of",
+    "KEPT_BYTES_MAX",
+    "Arena",
+    "ExportedHandle",
+    "HandleTable",
+    "Kept",
+    "Lift",
+    "Local",
+    "LocalHandle",
+    "Lower",
+    "LowerParams",
+    "handles_in",
+    "has_handles",
+    "lift_of",
+    "lift_params_of",
+    "lower_of",
+    "lower_params_of",
     "lower_result_of",
 ]  # fmt: skip

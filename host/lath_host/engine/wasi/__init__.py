@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 
 from lath.errors import InvalidArgument
 from lath.names import InterfaceName, versions_compatible
+from lath_host.engine.values.local import Kept
 
 NATIVE_VERSION: Final = "0.2.12"
 """The version under which wasmtime 50.0.1 defines its WASI; a component may ask for any 0.2.x."""
@@ -46,6 +47,10 @@ class WasiGuest(Protocol):
     @property
     def outbound(self) -> object:
         """What sends its HTTP requests (`lath_host.engine.http.HttpClient`); None: nothing does."""
+
+    @property
+    def kept(self) -> Kept:
+        """What the host keeps for it outside its memory."""
 
     def print(self, stream: str, data: bytes) -> None:
         """Takes what the guest writes to `stdout` or `stderr`."""
