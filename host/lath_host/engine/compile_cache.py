@@ -31,6 +31,8 @@ _WASMTIME_VERSION: Final = version("wasmtime")
 _LATH_VERSION: Final = version("lath")
 _DIRECTORY_MODE: Final = 0o700
 """Whoever may write here may have the host run machine code."""
+_FILE_MODE: Final = 0o600
+"""The same for a file, in a folder that somebody has made for others as well."""
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What reading a description raises that another program has written."""
 
@@ -116,7 +118,8 @@ def _write(path: Path, data: bytes) -> None:
     """Writes under another name and renames: a reader sees all of it or nothing."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        temporary.write_bytes(data)
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, _FILE_MODE)) as file:
+            file.write(data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

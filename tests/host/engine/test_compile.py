@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import stat
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,13 @@ async def test_a_foreign_file_with_a_right_name_is_made_anew(
     (tmp_path / f"{name}.{digest_of(foreign)}.{kind}").write_bytes(foreign)
     await compile_in(tmp_path)
     assert len(kept(tmp_path, kind).read_bytes()) == len(good)
+
+
+async def test_what_is_kept_is_for_the_hosts_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    await compile_in(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
 async def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:

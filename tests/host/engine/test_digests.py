@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,23 @@ def test_a_file_has_the_digest_of_its_content(tmp_path: Path, size: int) -> None
     path = tmp_path / "file"
     path.write_bytes(content(size))
     assert digest_of_file(path) == digest_of(content(size))
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_ends_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content(4 * PIECE_BYTES))
+    sha256 = hashlib.sha256
+
+    def cut_off(data: memoryview) -> Any:
+        os.truncate(path, 1)
+        return sha256(data)
+
+    with monkeypatch.context() as while_it_is_read:
+        while_it_is_read.setattr(hashlib, "sha256", cut_off)
+        found = digest_of_file(path)
+    assert found != digest_of(content(4 * PIECE_BYTES))
 
 
 @pytest.mark.parametrize("at", [0, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES, 3 * PIECE_BYTES + 6])
