@@ -1,7 +1,8 @@
-"""What holds for every test: nothing in lath may block the event loop."""
+"""What holds for every test: nothing in lath may block the event loop, and logging is as it was before."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,16 @@ def nothing_blocks_the_loop() -> Iterator[None]:
     """A blocking call (file, socket, sleep, subprocess) made by lath on the event loop raises there."""
     with blockbuster_ctx(PACKAGES, excluded_modules=EXCEPT):
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_is_left_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets the level and a handler for all of it."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in list(root.handlers):
+        # pytest's own come and go between the parts of a test
+        if handler not in handlers and type(handler).__module__.startswith("lath."):
+            root.removeHandler(handler)
