@@ -186,6 +186,21 @@ class TestHolders:
         assert LinkNotFound.kind in str(error)
 
 
+async def test_a_handle_is_read_when_it_comes_and_not_at_each_renewal(
+    beside: Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await beside.start(counters={"count": 2, **LEASE}, holder={"count": 1, **REUSE})
+    await beside.hold("keep", 5)
+    await beside.lattice.call("counters", COUNTERS_NAME, "[constructor]counter", 1)
+    assert beside.pinned == 2
+    read: list[bytes] = []
+    with monkeypatch.context() as while_it_is_renewed:
+        while_it_is_renewed.setattr(ComponentHandle, "parse", read.append)
+        await eventually(lambda: beside.pinned == 1)  # what nobody renews
+    assert read == []
+    assert await beside.hold("kept") == 5
+
+
 @pytest.mark.parametrize("broken", ["deleted", "held"])
 async def test_a_handle_given_away_in_a_call_that_goes_nowhere_is_released(
     beside: Placed, broken: str

@@ -1,27 +1,30 @@
 """The handles of other components' resources that a component's guests hold: renewed, and given back.
 
-Whoever holds a handle renews it well before its lease is over, all handles of one instance in one message,
-and tells that instance when it is dropped. Neither is answered: a message that is lost costs a renewal, of
-which there are several to a lease, or leaves a resource until its lease is over.
+Whoever holds a handle renews it well before its lease is over, the handles of one instance together in one
+message, and tells that instance when it is dropped. Neither is answered: a message that is lost costs a
+renewal, of which there are several to a lease, or leaves a resource until its lease is over.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
 
 from nats import errors as nats_errors
 
 from lath import subjects
 from lath.bus import Bus
-from lath.codec.handles import TOKENS_MAX, ComponentHandle, pack_tokens
+from lath.codec.handles import ComponentHandle, pack_tokens
 from lath.errors import InvalidArgument
 from lath.telemetry import get_logger
 from lath_host.components.local import LocalTargets
 
 RENEWALS_PER_LEASE: Final = 3
 """So that one may be lost, and another late."""
+HANDLES_PER_TURN: Final = 2_000
+"""Told of at once; then the loop gets a turn. About a millisecond, of 100,000 that a guest may hold."""
 
 _log = get_logger(__name__)
 
@@ -61,6 +64,7 @@ class HeldHandles:
         self._held = held
         self._loop = asyncio.get_running_loop()
         self._renewal: asyncio.TimerHandle | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._dropped: list[ComponentHandle] = []
         self._telling: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -87,10 +91,16 @@ class HeldHandles:
 
     def _renew(self) -> None:
         self._renewal = None
-        held = list(self._held())
-        self._tell_all(held, subjects.RENEW_FUNCTION)
-        if held:
-            self._renew_within(min(handle.lease_seconds for handle in held))
+        if self._renewing is None or self._renewing.done():  # one that still goes on asks for the next
+            self._renewing = self._keep(self._renew_all())
+
+    async def _renew_all(self) -> None:
+        held, leases = iter(self._held()), set[int]()
+        while not self._closed and (some := list(islice(held, HANDLES_PER_TURN))):
+            leases.update(handle.lease_seconds for handle in some)
+            await self._tell(some, subjects.RENEW_FUNCTION)
+        if leases:
+            self._renew_within(min(leases))
 
     def _drop(self, handle: ComponentHandle) -> None:
         """Collects what is dropped in the same moment."""
@@ -100,9 +110,21 @@ class HeldHandles:
 
     def _release(self) -> None:
         dropped, self._dropped = self._dropped, []
-        self._tell_all(dropped, subjects.RELEASE_FUNCTION)
+        if dropped:
+            self._keep(self._release_all(dropped))
 
-    def _tell_all(self, handles: Sequence[ComponentHandle], function: str) -> None:
+    async def _release_all(self, dropped: Sequence[ComponentHandle]) -> None:
+        for at in range(0, len(dropped), HANDLES_PER_TURN):
+            await self._tell(dropped[at : at + HANDLES_PER_TURN], subjects.RELEASE_FUNCTION)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        return task
+
+    async def _tell(self, handles: Sequence[ComponentHandle], function: str) -> None:
+        """Tells those where they live, and gives the loop a turn."""
         homes: dict[tuple[str, str], list[bytes]] = {}
         for handle in handles:
             homes.setdefault((handle.component, handle.instance), []).append(handle.token)
@@ -112,20 +134,18 @@ class HeldHandles:
                 subject = subjects.handle_notice(
                     self._bus.lattice, component, instance, self._source, function
                 )
-                task = self._loop.create_task(self._publish(subject, tokens))
-                self._telling.add(task)
-                task.add_done_callback(self._telling.discard)
+                await self._publish(subject, tokens)
             elif function == subjects.RELEASE_FUNCTION:
                 home.release(tokens)
             else:
                 home.renew(tokens)
+        await asyncio.sleep(0)
 
     async def _publish(self, subject: str, tokens: Sequence[bytes]) -> None:
         if not self._bus.connected:
             return  # it would be sent later; the lease is what counts then
         try:
-            for at in range(0, len(tokens), TOKENS_MAX):
-                await self._bus.nc.publish(subject, pack_tokens(tokens[at : at + TOKENS_MAX]))
+            await self._bus.nc.publish(subject, pack_tokens(tokens))
         except nats_errors.Error as error:
             _log.debug("could not tell of handles", subject=subject, error=repr(error))
 

@@ -59,10 +59,15 @@ class Home:
 
 
 class Held(NamedTuple):
-    """A handle that the guest holds: what it stands for, and whether it was lent for one call only."""
+    """A handle that the guest holds.
+
+    Attributes:
+        value: What it stands for.
+        owned: The same, read, where it is of a component's resource and was not lent for one call only.
+    """
 
     value: ExtType | Local
-    lent: bool
+    owned: ComponentHandle | None
 
 
 class Given(NamedTuple):
@@ -120,9 +125,10 @@ class GuestHandles:
             capi.check(capi.resource_host_to_any(self._context, host, ctypes.addressof(slot)))
         finally:
             capi.resource_host_delete(host)
-        self.held[rep] = held = Held(value, handle.mode == "borrow")
-        if self._home.holdings is not None and isinstance(value, ExtType) and _is_kept(held):
-            self._home.holdings.began(ComponentHandle.parse(value.data))
+        owned = _owned(handle, value)
+        self.held[rep] = Held(value, owned)
+        if self._home.holdings is not None and owned is not None:
+            self._home.holdings.began(owned)
         return slot.value or 0
 
     def lift_handle(self, handle: Handle, resource_any: int) -> ExtType | Local:
@@ -194,20 +200,20 @@ class GuestHandles:
     def of_components(self) -> Iterator[ComponentHandle]:
         """Those of other components' resources that it holds."""
         for held in list(self.held.values()):
-            value = held.value
-            if _is_kept(held) and isinstance(value, ExtType):
-                yield ComponentHandle.parse(value.data)
+            if held.owned is not None:
+                yield held.owned
 
     def _end(self, held: Held) -> None:
         value = held.value
         if isinstance(value, Local):
             value.let_go()
             value.end()
-        elif self._home.holdings is not None and _is_kept(held):
-            self._home.holdings.ended(ComponentHandle.parse(value.data))
+        elif self._home.holdings is not None and held.owned is not None:
+            self._home.holdings.ended(held.owned)
 
 
-def _is_kept(held: Held) -> bool:
-    """Whether it is the guest's own to keep or drop, of a component's resource."""
-    value = held.value
-    return isinstance(value, ExtType) and value.code == COMPONENT_RESOURCE and not held.lent
+def _owned(handle: Handle, value: ExtType | Local) -> ComponentHandle | None:
+    """It, read, where it is the guest's own to keep or drop and of a component's resource."""
+    if handle.mode == "borrow" or not isinstance(value, ExtType) or value.code != COMPONENT_RESOURCE:
+        return None
+    return ComponentHandle.parse(value.data)
