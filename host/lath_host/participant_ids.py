@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from lath.errors import Conflict
@@ -24,6 +25,21 @@ class ParticipantIds:
     def __init__(self, presence: PresenceView) -> None:
         self.here: dict[Kind, Container[str]] = {}
         self._presence = presence
+        self._starting: set[tuple[Kind, str]] = set()
+
+    @contextmanager
+    def reserved(self, wanted: str, kind: Kind) -> Iterator[None]:
+        """Keeps an id from the other kind on this host, while what has it starts; then it is `here`.
+
+        Raises:
+            Conflict: One of the other kind has it already.
+        """
+        self.check(wanted, kind)
+        self._starting.add((kind, wanted))
+        try:
+            yield
+        finally:
+            self._starting.discard((kind, wanted))
 
     def check(self, wanted: str, kind: Kind) -> None:
         """Refuses an id that one of the other kind has.
@@ -32,7 +48,7 @@ class ParticipantIds:
             Conflict: It is taken; the message says where.
         """
         other: Kind = "provider" if kind == "component" else "component"
-        if wanted in self.here.get(other, ()):
+        if wanted in self.here.get(other, ()) or (other, wanted) in self._starting:
             raise Conflict(f"{wanted} is the id of a {other} on this host: choose another")
         for instance in self._presence.instances(wanted):
             if instance.kind == other:

@@ -14,6 +14,7 @@ import pytest
 from lath.backoff import Backoff
 from lath.model import CloudEvent, ProviderDescription, ScaleComponent, StartProvider
 from lath.testing import eventually
+from lath_host.components.component import Component
 from lath_host.testing import InProcessLattice
 
 ECHO = "test:words/echo@1.0.0"
@@ -209,6 +210,46 @@ async def test_a_component_and_a_provider_do_not_share_an_id_in_the_whole_lattic
         provider_id="words", provider_ref=BUILTIN, host_id=lattice.hosts[0].id,
     )  # fmt: skip
     assert not twice.success and twice.message.startswith("conflict: ")
+
+
+async def test_the_id_of_a_component_that_starts_is_taken_for_providers_of_its_host(
+    lattice_in_process: InProcessLattice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lattice, goes_on, starts = lattice_in_process, asyncio.Event(), asyncio.Event()
+    plain = Component.start
+
+    async def start_late(component: Component) -> None:
+        starts.set()
+        await goes_on.wait()
+        await plain(component)
+
+    monkeypatch.setattr(Component, "start", start_late)
+    starting = asyncio.create_task(lattice.start_component("both", guests.echo()))
+    await starts.wait()
+    host = lattice.hosts[0].id
+    reply = await lattice.ask(
+        "provider", "start", host, provider_id="both", provider_ref=BUILTIN, host_id=host
+    )
+    goes_on.set()
+    await starting
+    assert not reply.success and reply.message.startswith("conflict: both is the id of a component")
+    assert [component.id for component in lattice.hosts[0].inventory().components] == ["both"]
+
+
+@pytest.mark.parametrize("failure", ["missing", "not wasm"])
+async def test_the_id_of_a_component_that_did_not_start_is_free(
+    lattice_in_process: InProcessLattice, failure: str, tmp_path: Path
+) -> None:
+    lattice, path = lattice_in_process, tmp_path / "words.wasm"
+    if failure == "not wasm":
+        path.write_text("words")
+    host = lattice.hosts[0]
+    async with lattice.events() as events:
+        await host.services.components.scale(
+            ScaleComponent(component_id="words", component_ref=path.as_uri(), count=1, host_id=host.id)
+        )
+        await events.wait("component_scale_failed")
+    assert (await start(lattice, BUILTIN)).name == "provider_started"
 
 
 @pytest.mark.parametrize("second", ["component", "provider"])

@@ -151,15 +151,16 @@ class Components:
     async def _start(self, asked: Deployment) -> Component:
         if self._stopping:
             raise Conflict("this host is stopping and takes no more work")
-        source = await artifacts.load(asked.ref, self._parts.bus)
-        component = Component(self._parts, asked, await self._parts.engine.compile(source))
-        self._ids.check(asked.id, "component")  # again: a provider may have come while it was compiled
-        try:
-            await component.start()
-        except BaseException:
-            await component.close()
-            raise
-        self._running[asked.id] = component
+        with self._ids.reserved(asked.id, "component"):
+            source = await artifacts.load(asked.ref, self._parts.bus)
+            component = Component(self._parts, asked, await self._parts.engine.compile(source))
+            self._ids.check(asked.id, "component")  # again: a provider may have come to another host
+            try:
+                await component.start()
+            except BaseException:
+                await component.close()
+                raise
+            self._running[asked.id] = component
         await self._changed()
         return component
 
