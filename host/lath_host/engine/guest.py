@@ -391,6 +391,10 @@ class Guest:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def spawn_lasting(self, work: Coroutine[Any, Any, None]) -> None:
+        """Starts a task that may end after the guest (wasi.WasiGuest)."""
+        self._settings.linkage.own(asyncio.get_running_loop().create_task(work))
+
     def print(self, stream: str, data: bytes) -> None:
         """Takes what the guest writes (wasi.WasiGuest)."""
         lines = self._outputs.get(stream)

@@ -146,6 +146,8 @@ _ASYNC: Final = (
     "it is an async function, which takes a bridge, and none can be built around this component: import it "
     "as a plain `func`, which may wait as well"
 )
+LASTING_SECONDS_MAX: Final = 5.0
+"""How long the end of a component waits for what its guests began: to close what others sent them."""
 _CONTINUATION: Final = struct.Struct("<QQQ")
 """`wasmtime_async_continuation_t`: callback, env, finalizer."""
 
@@ -172,6 +174,7 @@ class Linkage:
         self._resource_ids: dict[tuple[str, str], int] = {}
         self._kept: list[Any] = []
         self._empty = asyncio.Event()
+        self._lasting: set[asyncio.Task[None]] = set()
         self._continuation = capi.Continuation(self._continue)
         self._continuation_at = capi.address(self._continuation)
         self._destructor = capi.Destructor(self._dropped)
@@ -198,11 +201,21 @@ class Linkage:
         if not self.guests:
             self._empty.set()
 
+    def own(self, task: asyncio.Task[None]) -> None:
+        """Keeps a task of a guest that may end after it."""
+        self._lasting.add(task)
+        task.add_done_callback(self._lasting.discard)
+
     async def emptied(self) -> None:
-        """Returns once no guest is left: a thread may still be polling one."""
+        """Returns once no guest is left (a thread may still be polling one), and nothing that they began."""
         if self.guests:
             self._empty.clear()
             await self._empty.wait()
+        if self._lasting:
+            _, late = await asyncio.wait(self._lasting, timeout=LASTING_SECONDS_MAX)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def resource_id(self, handle: Handle) -> int | None:
         """The number under which wasmtime knows the resource; None for one of wasmtime's own."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
+from lath.telemetry import get_logger
 from lath_host.engine.http.bodies import Source
 from lath_host.engine.http.fields import Fields
 from lath_host.engine.http.messages import HttpClient, HttpFailure, OutgoingRequest, code_of
@@ -15,6 +17,7 @@ from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, Immediate, WasiGuest
 from lath_host.engine.wasi.poll import CallOff, Pollable, Signal, Wake
 
+_log = get_logger(__name__)
 _ANSWER_BYTES: Final = 16 * 1024
 """What the header of a response counts for until the guest fetches it: more than servers commonly send."""
 _NS_PER_MS: Final = 1_000_000
@@ -111,14 +114,25 @@ class FutureResponse(Local):
         self._done.notify()
 
 
-async def _send(client: HttpClient, request: OutgoingRequest) -> IncomingResponse:
+async def _send(guest: WasiGuest, client: HttpClient, request: OutgoingRequest) -> IncomingResponse:
     response = await client.send(request)
-    release = getattr(response.body, "aclose", None)
-    loop = asyncio.get_running_loop()
-    source = Source(response.body, response.trailers, lambda: release and loop.create_task(release()))
+    close = getattr(response.body, "aclose", None)
+
+    def release() -> None:
+        if close is not None:
+            guest.spawn_lasting(_closed(close))
+
+    source = Source(response.body, response.trailers, release)
     message = IncomingResponse(response.headers, source)
     message.status = response.status
     return message
+
+
+async def _closed(close: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await close()
+    except Exception as error:
+        _log.debug("could not close the body of a response", error=repr(error))
 
 
 def _handle(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
@@ -133,7 +147,7 @@ def _handle(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
         request.headers, request.body if request.body.taken else None, request.body.trailers,
         *map(options.ms, _OPTIONS),
     )  # fmt: skip
-    work = guest.spawn(_send(cast("HttpClient", guest.outbound), asked))
+    work = guest.spawn(_send(guest, cast("HttpClient", guest.outbound), asked))
     return {"ok": FutureResponse(request, work)}
 
 

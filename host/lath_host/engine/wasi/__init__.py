@@ -58,6 +58,9 @@ class WasiGuest(Protocol):
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Starts a task that ends with the guest."""
 
+    def spawn_lasting(self, work: Coroutine[Any, Any, None]) -> None:
+        """Starts a task that may end after the guest; the end of its component waits for it, for a while."""
+
 
 WAIT: Final = object()
 """Says, in place of an answer, that there is none without waiting."""

@@ -124,3 +124,39 @@ async def test_what_would_break_out_of_a_request_line_is_refused(
 ) -> None:
     async with serving_pool(python_engine, python_web) as python:
         assert await python.text("/bad-requests") == repr([True] * 5 + [False] * 2)
+
+
+class Leaving(Answering):
+    """Takes many turns of the loop to close the body of its response."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+
+    async def send(self, request: OutgoingRequest) -> IncomingResponse:
+        return IncomingResponse(200, [], LeavingBody(self))
+
+
+class LeavingBody:
+    def __init__(self, client: Leaving) -> None:
+        self._client = client
+
+    def __aiter__(self) -> LeavingBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        for _ in range(10_000):
+            await asyncio.sleep(0)
+        self._client.closed = True
+
+
+async def test_a_component_ends_once_what_its_guests_had_of_others_is_closed(
+    python_engine: Engine, python_web: CompiledComponent
+) -> None:
+    client = Leaving()
+    async with serving_pool(python_engine, python_web, outbound=client) as python:
+        assert await python.text("/fetch") == ""
+    assert client.closed
