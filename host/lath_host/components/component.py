@@ -18,7 +18,7 @@ from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_
 from lath.presence import PresenceAnnouncer
 from lath.rpc import Caller, CallServer, IncomingCall
 from lath.subjects import RELEASE_FUNCTION, RENEW_FUNCTION
-from lath.telemetry import get_logger, measuring, recording, sampled
+from lath.telemetry import get_logger, measuring, sampled
 from lath_host.components import guest_config, link_choice
 from lath_host.components.deployment import Deployment
 from lath_host.components.fusion import FusedWay, Fusion
@@ -245,7 +245,7 @@ class Component:
         result: bytes = _sendable(export.pack, await self._run(export, params, context, near_of(call.near)))
         self._usage.bytes_in += len(call.payload)
         self._usage.bytes_out += len(result)
-        if recording() or measuring():
+        if measuring() or sampled():
             tell_bytes(self.id, len(call.payload), len(result))
         return result
 

@@ -127,7 +127,7 @@ def observed(
     side: Literal["client", "server"], target_id: str, instance_id: str, call: LocalCall
 ) -> Iterator[None]:
     """Makes the span and the metric of one side of a call; next to nothing where nobody records."""
-    if not telemetry.recording() and not telemetry.measuring():
+    if not telemetry.sampled() and not telemetry.measuring():
         yield
         return
     interface = call.interface.unversioned

@@ -16,8 +16,8 @@ from typing import Any
 
 from lath.codec import ComponentHandle
 from lath.errors import Draining, InvalidArgument, LathError
-from lath.telemetry.metrics import instruments
-from lath.telemetry.spans import recorder
+from lath.telemetry.metrics import measuring
+from lath.telemetry.spans import sampled
 from lath_host.engine import capi
 from lath_host.engine.admission import Admission, Entrance
 from lath_host.engine.bounds import Bounds
@@ -222,7 +222,7 @@ class InstancePool:
             self._account(guest, began, started, error)
             guest.discard(self._give_back)
             raise
-        if slow or guest.host_calls or recorder.tracer or instruments.calls:
+        if slow or guest.host_calls or measuring() or sampled():
             self._account(guest, began, started, None)
         else:
             self.usage.quick_ns += perf_counter_ns() - began
@@ -380,7 +380,7 @@ class InstancePool:
         fuel = guest.fuel_used() if self._metered else None
         memory_limited = isinstance(error, MemoryExceeded)
         self.usage.add(now - began, cpu_ns, fuel or 0, memory_limited, host_calls)
-        if recorder.tracer or instruments.calls:
+        if measuring() or sampled():
             tell(self.name, CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
 
     def _give_back(self) -> None:

@@ -162,7 +162,7 @@ class Caller:
             if revision is not None or interface_version or app_version
             else ",,"
         )
-        if not telemetry.recording() and not telemetry.measuring():
+        if not telemetry.sampled() and not telemetry.measuring():
             return await self._call(route, payload, timeout_ms, routing, linked, earlier, at)
         return await self._observed(route, payload, timeout_ms, routing, linked, earlier, at)
 

@@ -244,7 +244,7 @@ class CallServer:
             payload = await self._pull(msg) if HEADER_BULK in headers else msg.data
             near = headers.get(HEADER_NEAR, "")
             incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace, near)
-            if telemetry.recording():
+            if telemetry.sampled():
                 result = await self._traced(call, incoming)
             else:
                 result = await self._handler(incoming)

@@ -66,7 +66,9 @@ def otlp_metrics() -> MetricReader:
         raise _extra_missing(e) from e
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-    return PeriodicExportingMetricReader(OTLPMetricExporter())
+    from lath.telemetry.durations import WithDurations
+
+    return PeriodicExportingMetricReader(WithDurations(OTLPMetricExporter()))
 
 
 class TraceFile:

@@ -86,11 +86,11 @@ def shutdown() -> None:
         if not _running.on:
             return
         recorder.tracer = None
-        metrics.install(None)
         if _running.tracers is not None:
             _running.tracers.shutdown()
         if _running.meters is not None:
-            _running.meters.shutdown()
+            _running.meters.shutdown()  # reads what was counted, for the last time
+        metrics.install(None)
         if _running.file is not None:
             _running.file.close()
         _running.tracers, _running.meters, _running.file = None, None, None

@@ -144,6 +144,23 @@ def test_shutdown_flushes_spans_and_metrics_over_otlp(
     assert receiver.calls() == {("client", "ok"): 1, ("server", "trap"): 1}
     durations = receiver.metrics()["lath.call.duration"].histogram.data_points
     assert sum(point.sum for point in durations) == 4.0
+    assert [(point.count, point.min, point.max) for point in durations] == [(1, 1.5, 1.5), (1, 2.5, 2.5)]
+
+
+def test_durations_are_counted_by_bucket_each_bound_belonging_to_the_bucket_below_it(
+    receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    telemetry.setup("spec")
+    for duration_ms in (0.0, 0.1, 5.0, 5.1, 9_999.0, 60_000.0):
+        telemetry.record_call("client", "kv", "a:b/c", "d", "ok", duration_ms)
+    telemetry.shutdown()
+
+    (point,) = receiver.metrics()["lath.call.duration"].histogram.data_points
+    counted = dict(zip([*point.explicit_bounds, float("inf")], point.bucket_counts, strict=True))
+    assert {bound: count for bound, count in counted.items() if count} == {
+        0.0: 1, 5.0: 2, 10.0: 1, 10_000.0: 1, float("inf"): 1
+    }  # fmt: skip
 
 
 def test_a_line_that_is_still_being_written_is_passed_over(traced: Path) -> None:
