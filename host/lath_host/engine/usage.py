@@ -98,14 +98,8 @@ class Usage:
 def tell(component: str, call: CallUsage) -> None:
     """Adds what a call used to the span around it, and to the metrics."""
     span = telemetry.current_span()
-    span.set("lath.cpu_ms", call.cpu_ns / _NS_PER_MS)
-    span.set("lath.wall_ms", call.wall_ns / _NS_PER_MS)
-    if call.fuel is not None:
-        span.set("lath.fuel", call.fuel)
-    if call.memory_limited:
-        span.set("lath.memory_limited", True)
-    for interface, count in call.host_calls.items():
-        span.set(f"lath.host_calls.{interface or 'world'}", count)
+    if span is not telemetry.NO_SPAN:
+        _set_attributes(span, call)
     telemetry.record_usage(
         component,
         cpu_ms=call.cpu_ns / _NS_PER_MS,
@@ -115,9 +109,21 @@ def tell(component: str, call: CallUsage) -> None:
     )
 
 
+def _set_attributes(span: telemetry.Span, call: CallUsage) -> None:
+    span.set("lath.cpu_ms", call.cpu_ns / _NS_PER_MS)
+    span.set("lath.wall_ms", call.wall_ns / _NS_PER_MS)
+    if call.fuel is not None:
+        span.set("lath.fuel", call.fuel)
+    if call.memory_limited:
+        span.set("lath.memory_limited", True)
+    for interface, count in call.host_calls.items():
+        span.set(f"lath.host_calls.{interface or 'world'}", count)
+
+
 def tell_bytes(component: str, received_bytes: int, sent_bytes: int) -> None:
     """Adds the sizes of a call that came over the bus to the span around it, and to the metrics."""
     span = telemetry.current_span()
-    span.set("lath.bytes_in", received_bytes)
-    span.set("lath.bytes_out", sent_bytes)
+    if span is not telemetry.NO_SPAN:
+        span.set("lath.bytes_in", received_bytes)
+        span.set("lath.bytes_out", sent_bytes)
     telemetry.record_bytes(component, received_bytes, sent_bytes)
