@@ -93,7 +93,9 @@ def compiled_files(directory: Path) -> list[Path]:
 
 async def test_other_features_are_other_compiled_files(tmp_path: Path) -> None:
     for asked in ({}, {"gc": True}, {"gc": False}, {"custom-page-sizes": True}):
-        async with Engine(cache_dir=tmp_path, threads=1, features=WasmFeatures(asked)) as engine:
+        async with Engine(
+            cache_dir=tmp_path, threads=1, instances_max=None, features=WasmFeatures(asked)
+        ) as engine:
             await engine.compile(b"(component)")
     assert len(compiled_files(tmp_path)) == 3
 
