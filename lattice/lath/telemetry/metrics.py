@@ -33,7 +33,6 @@ class Durations:
     """How long the calls of one kind took: a histogram.
 
     Attributes:
-        count: How many there were.
         sum_ms: Of their durations, milliseconds.
         min_ms: The shortest.
         max_ms: The longest.
@@ -41,36 +40,27 @@ class Durations:
             rest.
     """
 
-    __slots__ = ("buckets", "count", "max_ms", "min_ms", "sum_ms")
+    __slots__ = ("buckets", "max_ms", "min_ms", "sum_ms")
 
     def __init__(self) -> None:
-        self.count = 0
         self.sum_ms = 0.0
         self.min_ms = float("inf")
         self.max_ms = 0.0
         self.buckets = [0] * (len(BOUNDS_MS) + 1)
 
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return sum(self.buckets)
+
     def add(self, duration_ms: float) -> None:
         """Counts one call."""
-        self.count += 1
         self.sum_ms += duration_ms
         self.min_ms = min(self.min_ms, duration_ms)
         self.max_ms = max(self.max_ms, duration_ms)
         self.buckets[bisect_left(BOUNDS_MS, duration_ms)] += 1
 
 
-class _Sums:
-    """What is counted in this process while metrics go anywhere."""
-
-    on = False
-    calls: Final[dict[CallKey, Durations]] = {}
-    used: Final[dict[str, dict[tuple[str, ...], float]]] = {
-        CPU: {}, FUEL: {}, HOST_CALLS: {}, MEMORY_LIMIT_HITS: {}, BYTES: {}
-    }  # fmt: skip
-    """By instrument and the values of its attributes: the component, and what else there is."""
-
-
-_sums: Final = _Sums()
 _USED: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     CPU: ("ms", "Time in which guests computed", ()),
     FUEL: ("", "Fuel that guests used, where it is metered", ()),
@@ -79,6 +69,18 @@ _USED: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     BYTES: ("By", "Bytes of calls over the bus", ("lath.direction",)),
 }
 """Unit, description and further attributes of what components use."""
+
+
+class _Sums:
+    """What is counted in this process while metrics go anywhere."""
+
+    on = False
+    calls: Final[dict[CallKey, Durations]] = {}
+    used: Final[dict[str, dict[tuple[str, ...], float]]] = {name: {} for name in _USED}
+    """By instrument and the values of its attributes: the component, and what else there is."""
+
+
+_sums: Final = _Sums()
 
 
 def measuring() -> bool:

@@ -112,12 +112,15 @@ recorder: Final = _Recorder()
 
 
 def recording() -> bool:
-    """Whether this process has an exporter. Hot paths ask before they build names and attributes."""
+    """Whether this process has an exporter."""
     return recorder.tracer is not None
 
 
 def sampled() -> bool:
-    """Whether a span that begins now would be recorded: there is an exporter, and the trace is sampled."""
+    """Whether a span that begins now would be recorded: there is an exporter, and the trace is sampled.
+
+    Hot paths ask before they build names and attributes.
+    """
     if recorder.tracer is None:
         return False
     context = _current.get()
