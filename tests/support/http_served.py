@@ -8,9 +8,9 @@ from typing import Any
 
 from engine_guests import no_imports
 
+from lath.http import HttpRequest, HttpResponse
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.http.exchange import HttpHandler, incoming_handler
-from lath_host.engine.http.messages import HttpRequest, HttpResponse
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext
 from lath_host.engine.pool import InstancePool

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from lath_host.engine.http.messages import Header, HttpFailure, Trailers, code_of
+from lath.http import Header, Trailers
+from lath_host.engine.http.messages import HttpFailure, code_of
 from lath_host.engine.values.local import Kept, Local
 from lath_host.engine.wasi.poll import CallOff, Signal, Wake
 from lath_host.engine.wasi.streams import InputStream, IoError, OutputStream, StreamClosed, StreamFailed

@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from lath.errors import CallCancelled, DeadlineExceeded, LathError, Trap
+from lath.http import HttpRequest, HttpResponse
 from lath_host.engine.http.bodies import Pipe, Source
-from lath_host.engine.http.messages import HttpFailure, HttpRequest, HttpResponse, NoResponse
+from lath_host.engine.http.messages import HttpFailure, NoResponse
 from lath_host.engine.http.requests import IncomingRequest
 from lath_host.engine.http.responses import OutgoingResponse, ResponseOutparam
 from lath_host.engine.linkage import CallContext

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from lath.errors import LimitExceeded
-from lath_host.engine.http.messages import Header
+from lath.http import Header
 from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, Immediate, WasiGuest
 

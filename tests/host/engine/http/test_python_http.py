@@ -12,9 +12,7 @@ from lath.errors import DeadlineExceeded, Trap
 from lath.testing import eventually
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.http.bodies import PIPE_BYTES_MAX
-from lath_host.engine.http.messages import (
-    NoResponse,
-)
+from lath_host.engine.http.messages import NoResponse
 from lath_host.engine.limits import Limits
 
 pytestmark = pytest.mark.timeout(300)
