@@ -179,7 +179,7 @@ class Host:
         """Puts the host's own parts together; nothing runs yet."""
         targets = LocalTargets()
         events = EventPublisher(bus, self.id)
-        ids = ParticipantIds(presence)
+        ids = ParticipantIds(presence, self.id)
         providers = Providers(
             bus,
             self.id,

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from lath_command import TEXTSTATS
+from lath_command import TEXTSTATS, Lath
 from resource_guests import COUNTERS, COUNTERS_NAME
 
 from lath.bus import BucketStore, jetstream
@@ -177,6 +177,26 @@ async def test_a_healthy_lattice_has_nothing_for_the_doctor(client: Client) -> N
     report = await client.doctor()
     assert report.healthy, report
     assert {finding.check for finding in report.findings} >= {"bus", "jetstream", "buckets", "hosts", "links"}
+
+
+async def test_a_component_of_one_id_and_two_codes_starts_only_where_allowed_and_is_pointed_out(
+    client: Client, lath: Lath, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.wat"
+    text = await asyncio.to_thread(TEXTSTATS.read_text)
+    await asyncio.to_thread(other.write_text, text.replace('"shout"', '"yell"'))
+    await client.components.start(str(TEXTSTATS), component_id="textstats", host="one")
+    refused = await lath("start", "component", str(other), "--id", "textstats", "--host", "two")
+    assert refused.code == 1 and "conflict" in refused.err and "on host one" in refused.err
+    allowed = ("start", "component", str(other), "--id", "textstats", "--host", "two", "--allow-update")
+    assert (await lath(*allowed)).code == 0
+    (warning,) = [each for each in (await client.doctor()).findings if each.check == "components"]
+    assert warning.level == "warning" and "textstats runs from different bytes" in warning.message
+    assert "textstats runs from different bytes" in (await lath("get", "components")).out
+    await client.components.update("textstats", str(other))
+    (finding,) = [each for each in (await client.doctor()).findings if each.check == "components"]
+    assert finding.level == "ok"
+    assert "different bytes" not in (await lath("get", "components")).out
 
 
 async def test_the_doctor_finds_what_is_no_link_and_a_bucket_with_other_settings(client: Client) -> None:

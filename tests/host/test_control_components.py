@@ -105,6 +105,60 @@ async def test_another_reference_needs_allow_update(lattice_in_process: InProces
     assert await lattice.call("echo", ECHO, "say", "x") == "2:x"
 
 
+async def test_an_id_that_other_hosts_run_from_other_bytes_is_refused_with_host_digests_and_ways_out(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    (other,) = await lattice.add_hosts(1)
+    await lattice.start_component("echo", guests.echo(tag="1:"))
+    (first,) = described(lattice)
+    await eventually(lambda: other.services.presence.instances("echo"))
+    event = await lattice.start_component("echo", lattice.file("new", guests.echo(tag="2:")), host=other)
+    assert event.name == "component_scale_failed"
+    assert first.digest is not None
+    told = event.data["error"]
+    assert told.startswith("conflict: ") and first.digest[:12] in told and lattice.hosts[0].id in told
+    assert "another id" in told and "allow_update" in told
+    assert other.inventory().components == ()
+    event = await lattice.start_component("echo", guests.echo(tag="1:"), host=other)
+    assert event.name == "component_scaled", event.data
+
+
+async def test_hosts_are_updated_one_after_the_other_and_join_from_either_bytes_meanwhile(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    second, third, fourth = await lattice.add_hosts(3)
+    old, new = lattice.file("old", guests.echo(tag="1:")), lattice.file("new", guests.echo(tag="2:"))
+    for host in (lattice.hosts[0], second):
+        await lattice.start_component("echo", old, host=host)
+    async with lattice.events() as events:
+        fields = {"component_id": "echo", "new_component_ref": new.as_uri(), "host_id": second.id}
+        assert (await lattice.ask("component", "update", second.id, **fields)).success
+        await events.wait("component_scaled", host_id=second.id, image_ref=new.as_uri())
+    digests = {each.inventory().components[0].digest for each in (lattice.hosts[0], second)}
+    assert len(digests) == 2
+    for host in (third, fourth):
+        await eventually(
+            lambda host=host: {p.digest for p in host.services.presence.instances("echo")} == digests
+        )
+    for host, code in ((third, old), (fourth, new)):
+        event = await lattice.start_component("echo", code, host=host)
+        assert event.name == "component_scaled", event.data
+
+
+async def test_a_start_that_allows_updates_may_differ_from_other_hosts(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    (other,) = await lattice.add_hosts(1)
+    await lattice.start_component("echo", guests.echo(tag="1:"))
+    await eventually(lambda: other.services.presence.instances("echo"))
+    new = lattice.file("new", guests.echo(tag="2:"))
+    event = await lattice.start_component("echo", new, host=other, allow_update=True)
+    assert event.name == "component_scaled", event.data
+
+
 async def test_an_update_replaces_the_code_and_loses_no_call(lattice_in_process: InProcessLattice) -> None:
     lattice = lattice_in_process
     await lattice.start_component("echo", guests.echo(tag="1:"))

@@ -69,6 +69,9 @@ async def start_component(
     config: ConfigOption = None,
     annotation: AnnotationOption = None,
     local: LocalOption = False,
+    allow_update: Annotated[
+        bool, typer.Option("--allow-update", help="Also where that id runs from other bytes.")
+    ] = False,
     memory: Annotated[
         str | None, typer.Option("--memory", metavar="SIZE", help="Of one instance.", rich_help_panel=_LIMITS)
     ] = None,
@@ -148,6 +151,7 @@ async def start_component(
                 ),
                 annotations=pairs(annotation or (), "annotation"),
                 local=local,
+                allow_update=allow_update,
                 wait_ms=wait_ms,
             )
     session.out.one(started, tables.started([started], "started"))

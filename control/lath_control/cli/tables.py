@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lath.model import Link, LinkReport, PingReport, VerbReport
 from lath_control.cli.output import human_duration, row, table
+from lath_control.client import digests
 from lath_control.client.models import (
     ComponentOnHost,
     ConfigView,
@@ -67,7 +68,7 @@ def hosts(statuses: Sequence[HostStatus]) -> RenderableType:
     return table(columns, rows, empty="No hosts. 'lath host run' starts one.")
 
 
-def components(found: Iterable[ComponentOnHost]) -> RenderableType:
+def components(found: Sequence[ComponentOnHost]) -> RenderableType:
     rows = (
         row(
             Text(component.id, style="bold"),
@@ -79,11 +80,16 @@ def components(found: Iterable[ComponentOnHost]) -> RenderableType:
         )
         for component in sorted(found, key=lambda c: (c.id, c.host_name))
     )
-    return table(
+    shown = table(
         ["ID", "HOST", "MAX", "CALLS", "FUSED WITH", "REF"],
         rows,
         empty="No components. 'lath start component' starts one.",
     )
+    notes = (
+        Text(f"{digests.in_words(each, by_digest)}; {digests.way_out(each)}", style="yellow")
+        for each, by_digest in digests.differing(found).items()
+    )
+    return Group(shown, *notes)
 
 
 def _calls(stats: Mapping[str, int] | None) -> str:

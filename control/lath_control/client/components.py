@@ -68,6 +68,7 @@ class Components:
         limits: ComponentLimits | None = None,
         annotations: Mapping[str, str] | None = None,
         local: bool = False,
+        allow_update: bool = False,
         wait_ms: int | None = WAIT_MS,
     ) -> Started:
         """Starts a component on one host.
@@ -83,11 +84,14 @@ class Components:
             limits: What it may use; absent: the host's defaults.
             annotations: Kept with it, for whoever put it there.
             local: Pass a path on as `file://…` in place of uploading: for hosts on this machine.
+            allow_update: Start it also where the id stands for other bytes: on that host, which then runs
+                these instead, or on others, which go on running theirs.
             wait_ms: Wait until it runs; None returns once the host has accepted.
 
         Raises:
             NotFound: No such file, host or config.
             Unavailable: No host bids, or the named one does not answer.
+            Conflict: That id runs from another reference there, or from other bytes elsewhere.
             LathError: The host could not start it, with its reason.
         """
         check_target(component_id, "component id")
@@ -107,6 +111,7 @@ class Components:
             annotations=dict(annotations) if annotations else None,
             component_limits=limits,
             config=tuple(config),
+            allow_update=allow_update,
         )
         return await self._scale(request, wait_ms)
 

@@ -16,6 +16,7 @@ from lath.bus import Bus, jetstream
 from lath.bus.buckets import stream_config
 from lath.errors import LathError
 from lath.model import HostInventory, Link, LinkReport, PingReport
+from lath_control.client import digests
 from lath_control.client.ctl import NoLattice
 from lath_control.client.models import DoctorReport, Finding
 
@@ -32,7 +33,7 @@ NAMED_MAX: Final = 10
 async def examine(client: Client) -> DoctorReport:
     """See `Client.doctor`."""
     findings: list[Finding] = []
-    for check in (_bus, _buckets, _hosts, _links, _configs):
+    for check in (_bus, _buckets, _hosts, _components, _links, _configs):
         try:
             findings += [finding async for finding in check(client)]
         except (LathError, NatsError, JetStreamError) as e:
@@ -170,6 +171,15 @@ def _inventory(inventory: HostInventory) -> list[Finding]:
                 )
             )
     return findings
+
+
+async def _components(client: Client) -> AsyncIterator[Finding]:
+    found = await client.components.list()
+    differing = digests.differing(found)
+    for component_id, by_digest in differing.items():
+        yield _warning("components", digests.in_words(component_id, by_digest), digests.way_out(component_id))
+    if not differing:
+        yield _ok("components", f"{len({c.id for c in found})}, each from the same bytes on all its hosts")
 
 
 async def _links(client: Client) -> AsyncIterator[Finding]:

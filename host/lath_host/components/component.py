@@ -392,6 +392,7 @@ class Component:
             name=self.id,
             interfaces=self.offered.interfaces,
             ttl_ms=self._parts.presence_ttl_ms,
+            digest=self.compiled.digest,
         )
 
     def _config(self) -> Mapping[str, str]:

@@ -114,14 +114,14 @@ class Components:
                 if request.count == 0:
                     await self._stop(request.component_id)
                 elif running is None:
-                    await self._start(asked)
+                    await self._start(asked, may_differ=request.allow_update)
                 else:
                     self._check_same_code(running, request)
                     if running.deployment.ref != request.component_ref:
                         asked = asked.updated(request.component_ref, request.annotations)
-                        await self._replace(running, asked)
+                        await self._replace(running, asked, may_differ=True)
                     elif not running.can_rescale(asked):
-                        await self._replace(running, asked)
+                        await self._replace(running, asked, may_differ=request.allow_update)
                     elif asked != running.deployment:
                         await running.rescale(asked)
             except Exception as e:
@@ -142,18 +142,21 @@ class Components:
             asked = running.deployment.updated(request.new_component_ref, request.annotations)
             try:
                 if asked.ref != running.deployment.ref:
-                    await self._replace(running, asked)
+                    await self._replace(running, asked, may_differ=True)
             except Exception as e:
                 await self._tell(asked, e)
             else:
                 await self._tell(asked)
 
-    async def _start(self, asked: Deployment) -> Component:
+    async def _start(self, asked: Deployment, *, may_differ: bool) -> Component:
+        """Starts a component; unless it `may_differ`, from the bytes that other hosts run under that id."""
         if self._stopping:
             raise Conflict("this host is stopping and takes no more work")
         with self._ids.reserved(asked.id, "component"):
             source = await artifacts.load(asked.ref, self._parts.bus)
             component = Component(self._parts, asked, await self._parts.engine.compile(source))
+            if not may_differ:
+                self._ids.check_code(asked.id, component.compiled.digest)
             self._ids.check(asked.id, "component")  # again: a provider may have come to another host
             try:
                 await component.start()
@@ -164,9 +167,9 @@ class Components:
         await self._changed()
         return component
 
-    async def _replace(self, old: Component, asked: Deployment) -> None:
+    async def _replace(self, old: Component, asked: Deployment, *, may_differ: bool) -> None:
         """New code first, then the old drains: no call finds nobody."""
-        await self._start(asked)
+        await self._start(asked, may_differ=may_differ)
         await old.stop(self._drain_ms)
 
     async def _stop(self, component_id: str) -> None:

@@ -190,7 +190,8 @@ class ScaleComponent(Ctl):
 
     Attributes:
         count: Most calls at once on that host (`max_instances`).
-        allow_update: Whether another reference than the running one replaces it.
+        allow_update: Whether another reference than the running one replaces it, and whether it may start
+            from other bytes than other hosts run under that id.
     """
 
     component_ref: str

@@ -47,6 +47,7 @@ class Presence(BaseModel):
         name: A friendly name, for people.
         interfaces: What it serves, with versions: `wasi:keyvalue/store@0.2.0-draft`.
         ttl_ms: How long this holds without renewal.
+        digest: Of a component: SHA-256 of its source, in hex. Absent: of another kind, or from an older lath.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -61,6 +62,7 @@ class Presence(BaseModel):
     name: str = ""
     interfaces: tuple[str, ...] = ()
     ttl_ms: PresenceTtl = PRESENCE_TTL_MS
+    digest: str | None = None
 
     @property
     def key(self) -> str:
