@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, Terminal, run, spawn
 from resource_guests import COUNTERS, COUNTERS_NAME
+from telling_guests import ABOUT, teller
 
 from lath.model import ComponentLimits
 from lath.server import Server
@@ -90,6 +91,46 @@ async def test_a_component_is_started_called_scaled_and_updated(lath: Lath, clie
     updated = await lath("update", "textstats", str(TEXTSTATS), "--local", "-o", "json")
     assert updated.code == 0, updated.err
     assert updated.json[0]["ref"].startswith("file://")
+
+
+async def test_the_settings_of_a_component_are_given_shown_changed_and_taken_away(
+    lath: Lath, client: Client, tmp_path: Path
+) -> None:
+    source = tmp_path / "teller.wat"
+    source.write_text(teller())
+    given = ["--env", "GREETING=a=b", "--env", "TOKEN=xyzzy", "--allow-host", "*.example.com"]
+    started = await lath("start", "component", str(source), "--id", "teller", "--host", "one", *given)
+    assert started.code == 0, started.err
+    called = await lath("call", "teller", f"{ABOUT}#env", "-o", "json")
+    assert called.json == [["GREETING", "a=b"], ["TOKEN", "xyzzy"]]
+    shown = await lath("inspect", "component", "teller")
+    assert "environment on one: GREETING, TOKEN" in shown.out
+    assert "allowed hosts on one: *.example.com" in shown.out and "xyzzy" not in shown.out
+    scaled = await lath("scale", "teller", "7", "--no-env", "--allow-socket", "db:5432")
+    assert scaled.code == 0, scaled.err
+    (told,) = await client.components.list()
+    assert (told.env, told.max_instances) == (None, 7)
+    assert (told.allowed_hosts, told.allowed_sockets) == (("*.example.com",), ("db:5432",))
+    updated = await lath("update", "teller", str(source), "--env", "A=", "--no-allow-host")
+    assert updated.code == 0, updated.err
+    (told,) = await client.components.list()
+    assert (told.env, told.allowed_hosts, told.allowed_sockets) == (("A",), None, ("db:5432",))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--env", "TOKEN"], "env 'TOKEN' is not of the form NAME=VALUE"),
+        (["--env", "A=1", "--no-env"], "--env gives some and --no-env takes all away"),
+        (["--allow-host", "a b"], "'a b' is not a pattern"),
+    ],
+)
+async def test_a_malformed_setting_ends_with_2_before_anything_is_asked(
+    lath: Lath, options: list[str], said: str
+) -> None:
+    ran = await lath("scale", "teller", "7", *options)
+    assert ran.code == 2
+    assert said in " ".join(ran.err.split())
 
 
 async def test_a_handle_that_a_call_prints_is_an_argument_of_the_next(

@@ -12,6 +12,7 @@ from engine_guests import BUCKETS
 from fuse_components import KEEPER
 
 from lath.names import InterfaceName
+from lath_host.components.deployment import Settings
 from lath_host.components.fusion_plan import Member, Plan, plan
 from lath_host.components.offered import Offered
 from lath_host.engine.compose.fuse import Join
@@ -37,8 +38,9 @@ TO_ECHO: Links = {("front", "test:words/echo", "default"): "echo"}
 
 async def member(engine: Engine, id_: str, source: str | bytes, fuse: Any = "auto", **limits: Any) -> Member:
     compiled = await engine.compile(source if isinstance(source, bytes) else source.encode())
+    settings = limits.pop("settings", Settings())
     chosen, timeout_ms = Limits(**{"reuse": True, **limits}), limits.get("timeout_ms")
-    return Member(id_, f"{id_}-1", chosen, timeout_ms, fuse, compiled, Offered(id_, compiled.world))
+    return Member(id_, f"{id_}-1", chosen, timeout_ms, fuse, settings, compiled, Offered(id_, compiled.world))
 
 
 def planned(links: Links, root: Member, *others: Member) -> Plan:
@@ -190,6 +192,32 @@ async def test_a_callees_resources_may_be_used_and_not_be_passed_on(engine: Engi
     made = planned(links, await member(engine, "user", BUCKETS), keeper)
     assert made.joins == ()
     assert made.unfused["keeper"].startswith("user passes handles of resources of keeper on to its callers")
+
+
+IMPORTS = {
+    "env": "wasi:cli/environment@0.2.0", "allowed_hosts": "wasi:http/outgoing-handler@0.2.0",
+    "allowed_sockets": "wasi:sockets/network@0.2.0",
+}  # fmt: skip
+GIVEN: dict[str, Any] = {
+    "env": {"A": "1"}, "allowed_hosts": ("example.com",), "allowed_sockets": ("db:5432",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", GIVEN)
+async def test_a_setting_of_its_own_keeps_a_component_apart_where_it_can_tell(
+    engine: Engine, setting: str
+) -> None:
+    front = await member(engine, "front", guests.relay())
+    theirs = Settings(**{setting: GIVEN[setting]})
+    looking = guests.echo().replace("(component", f'(component (import "{IMPORTS[setting]}" (instance))', 1)
+    echo = await member(engine, "echo", looking, settings=theirs)
+    assert planned(TO_ECHO, front, echo).unfused == {"echo": f"echo has another {setting} than front"}
+    always = await member(engine, "echo", looking, "always", settings=theirs)
+    assert planned(TO_ECHO, front, always).joins == ()
+    like = await member(engine, "front", guests.relay(), settings=theirs)
+    assert ids(planned(TO_ECHO, like, echo)) == ["front", "echo"]
+    blind = await member(engine, "echo", guests.echo(), settings=theirs)
+    assert ids(planned(TO_ECHO, front, blind)) == ["front", "echo"]
 
 
 async def test_plans_are_equal_as_long_as_the_same_instances_of_the_same_limits_are_joined(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
@@ -24,6 +24,7 @@ from lath_control.cli.params import (
 )
 from lath_control.cli.session import Session, command
 from lath_control.client import ComponentInspection
+from lath_control.client.models import ComponentOnHost
 
 app = typer.Typer(
     help="Shows everything about one thing, and whether the right things are configured.",
@@ -99,6 +100,7 @@ def _component_text(found: ComponentInspection) -> RenderableType:
             empty="Runs nowhere.",
         ),
         *(_limits_text(each.host_name, each.limits) for each in found.instances if each.limits),
+        *(text for each in found.instances for text in _settings_texts(each)),
         Text(),
         table(
             ["IMPORT", "LINK", "PROVIDED BY"],
@@ -131,6 +133,18 @@ def _component_text(found: ComponentInspection) -> RenderableType:
 
 def _limits_text(host: str, limits: Mapping[str, object]) -> Text:
     return Text(f"limits on {host}: " + ", ".join(f"{k}={v}".lower() for k, v in limits.items()), style="dim")
+
+
+def _settings_texts(found: ComponentOnHost) -> Iterator[Text]:
+    """What it is given on one host, and whom it may reach; a line each, where there is something."""
+    settings = {
+        "environment": found.env,
+        "allowed hosts": found.allowed_hosts,
+        "allowed sockets": found.allowed_sockets,
+    }
+    for what, values in settings.items():
+        if values:
+            yield Text(f"{what} on {found.host_name}: " + ", ".join(values), style="dim")
 
 
 def _service_text(host: str, service: ServiceDescription) -> Text:

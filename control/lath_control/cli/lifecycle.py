@@ -11,12 +11,18 @@ from lath.model import FuseMode
 from lath.names import check_target
 from lath_control.cli import tables
 from lath_control.cli.params import (
+    AllowHostOption,
+    AllowSocketOption,
     AnnotationOption,
     ComponentArgument,
     ConfigOption,
+    EnvOption,
     HostArgument,
     HostOption,
     LabelOption,
+    NoAllowHostOption,
+    NoAllowSocketOption,
+    NoEnvOption,
     ProviderArgument,
     TimeoutOption,
     WaitOption,
@@ -24,6 +30,7 @@ from lath_control.cli.params import (
     duration_ms,
     limits,
     pairs,
+    settings,
 )
 from lath_control.cli.session import Session, command
 from lath_control.client.components import COUNT_DEFAULT
@@ -67,6 +74,9 @@ async def start_component(
         int, typer.Option("--count", min=1, help="Most calls at once on that host.")
     ] = COUNT_DEFAULT,
     config: ConfigOption = None,
+    env: EnvOption = None,
+    allow_host: AllowHostOption = None,
+    allow_socket: AllowSocketOption = None,
     annotation: AnnotationOption = None,
     local: LocalOption = False,
     allow_update: Annotated[
@@ -127,6 +137,7 @@ async def start_component(
     """
     check_target(id, "id")
     wait_ms = _wait_ms(wait, timeout)
+    given = settings(env, allow_host, allow_socket)
     async with session.client() as client:
         with session.out.errors.status(f"starting {id} …"):
             started = await client.components.start(
@@ -136,6 +147,7 @@ async def start_component(
                 constraints=pairs(label or (), "label"),
                 count=count,
                 config=config or (),
+                settings=given,
                 limits=limits(
                     memory=memory,
                     timeout=call_timeout,
@@ -255,16 +267,40 @@ async def scale(
     component: ComponentArgument,
     count: Annotated[int, typer.Argument(help="Most calls at once, on each host; 0 stops it.", min=0)],
     host: HostOption = None,
+    env: EnvOption = None,
+    no_env: NoEnvOption = False,
+    allow_host: AllowHostOption = None,
+    no_allow_host: NoAllowHostOption = False,
+    allow_socket: AllowSocketOption = None,
+    no_allow_socket: NoAllowSocketOption = False,
     yes: YesOption = False,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
 ) -> None:
-    """Changes how many calls at once a component takes."""
+    """Changes how many calls at once a component takes, and its settings.
+
+    Settings that are not mentioned stay as they are. Where one changes, the component is started beside
+    itself, and the old one finishes its calls.
+    """
     wait_ms = _wait_ms(wait, timeout)
+    given = settings(
+        env,
+        allow_host,
+        allow_socket,
+        no_env=no_env,
+        no_allow_host=no_allow_host,
+        no_allow_socket=no_allow_socket,
+    )
     if count == 0:
         session.confirm(f"Stop component {component} on {host or 'every host'}?", yes)
     async with session.client() as client:
-        scaled = await client.components.scale(component, count, host=host, wait_ms=wait_ms)
+        scaled = await client.components.scale(
+            component,
+            count,
+            host=host,
+            settings=given,
+            wait_ms=wait_ms,
+        )
     session.out.many(scaled, tables.started(scaled, f"scaled to {count}"))
 
 
@@ -274,13 +310,37 @@ async def update(
     component: ComponentArgument,
     ref: ComponentRef,
     host: HostOption = None,
+    env: EnvOption = None,
+    no_env: NoEnvOption = False,
+    allow_host: AllowHostOption = None,
+    no_allow_host: NoAllowHostOption = False,
+    allow_socket: AllowSocketOption = None,
+    no_allow_socket: NoAllowSocketOption = False,
     local: LocalOption = False,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
 ) -> None:
-    """Replaces a running component's code, one host after the other."""
+    """Replaces a running component's code, one host after the other.
+
+    Settings that are not mentioned stay as they are.
+    """
     wait_ms = _wait_ms(wait, timeout)
+    given = settings(
+        env,
+        allow_host,
+        allow_socket,
+        no_env=no_env,
+        no_allow_host=no_allow_host,
+        no_allow_socket=no_allow_socket,
+    )
     async with session.client() as client:
         with session.out.errors.status(f"updating {component} …"):
-            updated = await client.components.update(component, ref, host=host, local=local, wait_ms=wait_ms)
+            updated = await client.components.update(
+                component,
+                ref,
+                host=host,
+                settings=given,
+                local=local,
+                wait_ms=wait_ms,
+            )
     session.out.many(updated, tables.started(updated, "updated"))

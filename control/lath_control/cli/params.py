@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from lath.errors import InvalidArgument
-from lath.model import ComponentLimits, FuseMode, LinkSelector, parse
+from lath.model import ComponentLimits, ComponentSettings, FuseMode, LinkSelector, parse
 from lath.names import check_name, check_wit_id, shown
 from lath_control.cli import completion
 
@@ -58,6 +58,39 @@ def pairs(texts: Iterable[str], what: str) -> dict[str, str]:
             raise InvalidArgument(f"{what} {shown(text)} is not of the form KEY=VALUE")
         found[key] = value
     return found
+
+
+def settings(
+    env: list[str] | None,
+    allow_host: list[str] | None,
+    allow_socket: list[str] | None,
+    *,
+    no_env: bool = False,
+    no_allow_host: bool = False,
+    no_allow_socket: bool = False,
+) -> ComponentSettings:
+    """A component's settings: what is not given stays, what its `--no-` form takes away is empty.
+
+    Raises:
+        InvalidArgument: One is malformed, or given and taken away at once; the message names it.
+    """
+    variables = _mentioned(env, no_env, "env")
+    for text in variables or ():
+        if "=" not in text:
+            raise InvalidArgument(f"env {shown(text)} is not of the form NAME=VALUE")
+    given: dict[str, Any] = {
+        "env": None if variables is None else dict(text.split("=", 1) for text in variables),
+        "allowed_hosts": _mentioned(allow_host, no_allow_host, "allow-host"),
+        "allowed_sockets": _mentioned(allow_socket, no_allow_socket, "allow-socket"),
+    }
+    return parse(ComponentSettings, given, "settings")
+
+
+def _mentioned(given: list[str] | None, clear: bool, option: str) -> list[str] | None:
+    """What an option that may be repeated and its `--no-` form say together: None where neither was given."""
+    if clear and given:
+        raise InvalidArgument(f"--{option} gives some and --no-{option} takes all away: give one of them")
+    return [] if clear else given or None
 
 
 def package(text: str) -> tuple[str, str]:
@@ -192,6 +225,44 @@ ConfigOption = Annotated[
     typer.Option(
         "--config", help="A config for it, by name; may be repeated.", autocompletion=completion.configs
     ),
+]
+_SETTINGS = "Settings"
+EnvOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        metavar="NAME=VALUE",
+        help="An environment variable for it; may be repeated.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="PATTERN",
+        help="Whom it may send HTTP requests to; may be repeated.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+AllowSocketOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-socket",
+        metavar="PATTERN",
+        help="Whom it may open connections to; may be repeated.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+NoEnvOption = Annotated[
+    bool, typer.Option("--no-env", help="Take its environment away.", rich_help_panel=_SETTINGS)
+]
+NoAllowHostOption = Annotated[
+    bool, typer.Option("--no-allow-host", help="It may send requests to nobody.", rich_help_panel=_SETTINGS)
+]
+NoAllowSocketOption = Annotated[
+    bool,
+    typer.Option("--no-allow-socket", help="It may open connections to nobody.", rich_help_panel=_SETTINGS),
 ]
 AnnotationOption = Annotated[
     list[str] | None,

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lath.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
-from lath.model import CloudEvent, ComponentLimits, Ctl, ScaleComponent, UpdateComponent
+from lath.model import (
+    CloudEvent,
+    ComponentLimits,
+    ComponentSettings,
+    Ctl,
+    ScaleComponent,
+    UpdateComponent,
+)
 from lath.names import Target, check_target
 from lath.wit.types import World
 from lath.wit.types_json import from_json
@@ -65,6 +72,7 @@ class Components:
         constraints: Mapping[str, str] | None = None,
         count: int = COUNT_DEFAULT,
         config: Sequence[str] = (),
+        settings: ComponentSettings | None = None,
         limits: ComponentLimits | None = None,
         annotations: Mapping[str, str] | None = None,
         local: bool = False,
@@ -81,6 +89,8 @@ class Components:
             constraints: Labels that a bidding host must have.
             count: Most calls at once on that host.
             config: Names of config for the component.
+            settings: What else it is given, and whom it may reach; absent: nothing and nobody, or what it has
+                where it runs there already.
             limits: What it may use; absent: the host's defaults.
             annotations: Kept with it, for whoever put it there.
             local: Pass a path on as `file://…` in place of uploading: for hosts on this machine.
@@ -112,6 +122,7 @@ class Components:
             component_limits=limits,
             config=tuple(config),
             allow_update=allow_update,
+            **_given(settings),
         )
         return await self._scale(request, wait_ms)
 
@@ -122,9 +133,22 @@ class Components:
         return await (artifacts.local_ref(ref) if local else artifacts.upload(self._client.bus, ref))
 
     async def scale(
-        self, component_id: str, count: int, *, host: str | None = None, wait_ms: int | None = WAIT_MS
+        self,
+        component_id: str,
+        count: int,
+        *,
+        host: str | None = None,
+        settings: ComponentSettings | None = None,
+        wait_ms: int | None = WAIT_MS,
     ) -> Sequence[Started]:
         """Changes how many calls at once a component takes, on every host that runs it or on one; 0 stops it.
+
+        Args:
+            component_id: The component.
+            count: Most calls at once, on each host.
+            host: Only there; None: everywhere that it runs.
+            settings: Those that are to change; what is empty is taken away.
+            wait_ms: As for `start`, for each host.
 
         Raises:
             NotFound: No host runs it, or that one does not.
@@ -139,6 +163,7 @@ class Components:
                     count=count,
                     host_id=running.host_id,
                     annotations=running.annotations,
+                    **_given(settings),
                 ),
                 wait_ms,
             )
@@ -157,6 +182,7 @@ class Components:
         ref: str,
         *,
         host: str | None = None,
+        settings: ComponentSettings | None = None,
         local: bool = False,
         wait_ms: int | None = WAIT_MS,
     ) -> Sequence[Started]:
@@ -166,6 +192,7 @@ class Components:
             component_id: The component.
             ref: As for `start`.
             host: Only there; None: everywhere that it runs.
+            settings: As for `scale`.
             local: As for `start`.
             wait_ms: As for `start`, for each host.
 
@@ -175,7 +202,7 @@ class Components:
         """
         running = await self._chosen(component_id, host)
         new_ref = await self.send_to_store(ref, local=local)
-        return [await self._update(component, new_ref, wait_ms) for component in running]
+        return [await self._update(component, new_ref, settings, wait_ms) for component in running]
 
     async def _chosen(self, component_id: str, host: str | None) -> Sequence[ComponentOnHost]:
         running = await self.where(component_id)
@@ -194,12 +221,15 @@ class Components:
             event = await outcome.wait(wait_ms) if wait_ms is not None else None
         return self._started(request, request.component_ref, request.count, event)
 
-    async def _update(self, component: ComponentOnHost, ref: str, wait_ms: int | None) -> Started:
+    async def _update(
+        self, component: ComponentOnHost, ref: str, settings: ComponentSettings | None, wait_ms: int | None
+    ) -> Started:
         request = UpdateComponent(
             component_id=component.id,
             new_component_ref=ref,
             host_id=component.host_id,
             annotations=component.annotations,
+            **_given(settings),
         )
         async with self._outcome(component.id, component.host_id) as outcome:
             await self._client.control.host(component.host_id, "component", "update", body=request)
@@ -259,6 +289,11 @@ class Components:
             NotFound: No host runs it.
         """
         return await inspect_component(self._client, component_id, whole=whole)
+
+
+def _given(settings: ComponentSettings | None) -> dict[str, Any]:
+    """The fields of a request that carry settings."""
+    return settings.model_dump() if settings is not None else {}
 
 
 def _check_count(count: int, *, least: int) -> None:

@@ -34,6 +34,7 @@ from lath_host.engine.engine import CompiledComponent, Engine
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import ImportHandler
 from lath_host.engine.pool import InstancePool
+from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.usage import Usage, tell_bytes
 from lath_host.engine.wasi import native_interface
 from lath_host.identity import lath_version
@@ -77,6 +78,7 @@ class Component:
         self._parts = parts
         self._draining = False
         self._limits = deployment.pool_limits()
+        self._surroundings = Surroundings(env=tuple(deployment.settings.env.items()))
         self._usage = Usage()
         self._pools: WeakSet[InstancePool] = WeakSet()
         self._holdings = HeldHandles(deployment.id, parts.bus, parts.targets, self._held)
@@ -134,6 +136,7 @@ class Component:
             admission=admission,
             instance_id=self.instance_id,
             holdings=self._holdings,
+            surroundings=self._surroundings,
         )
         self._pools.add(pool)
         return pool
@@ -164,7 +167,8 @@ class Component:
         """Applies other limits; what runs goes on.
 
         Raises:
-            InvalidArgument: The limits are not valid, or need the component to be started anew.
+            InvalidArgument: The limits are not valid, or need the component to be started anew
+                (`Deployment.runs_like`).
         """
         limits = deployment.pool_limits()
         await self._pool.scale(limits)
@@ -173,10 +177,6 @@ class Component:
         self.deployment = deployment
         self._limits = limits
         self._parts.fusion.changed(self)
-
-    def can_rescale(self, deployment: Deployment) -> bool:
-        """Whether other limits can be applied while it runs: fuel is counted from the start or not at all."""
-        return (deployment.limits.fuel_max is None) == (self.deployment.limits.fuel_max is None)
 
     async def withdraw(self) -> None:
         """Tells everybody to call it no more; it goes on serving those who have not heard."""
@@ -334,6 +334,7 @@ class Component:
             self._limits,
             self.deployment.limits.timeout_ms,
             self.deployment.fuse,
+            self.deployment.settings,
             self.compiled,
             self.offered,
         )
@@ -360,6 +361,7 @@ class Component:
             service=self._service.describe() if self._service is not None else None,
             fused=self.fused_way.fused or None,
             unfused=dict(self.fused_way.unfused) or None,
+            **self.deployment.settings.shown(),
         )
 
     def _stats(self) -> PoolStats:

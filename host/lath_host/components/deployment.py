@@ -6,8 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lath.model import ComponentLimits, FuseMode, ScaleComponent
+from lath.model import ComponentLimits, FuseMode, ScaleComponent, UpdateComponent
 from lath_host.engine.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a component is given beside its code. Its instances keep it for life.
+
+    Attributes:
+        env: Its environment variables.
+        allowed_hosts: Patterns of whom it may send HTTP requests to.
+        allowed_sockets: Patterns of whom it may open connections to.
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_sockets: tuple[str, ...] = ()
+
+    def changed(self, request: ScaleComponent | UpdateComponent) -> Settings:
+        """These settings with what `request` mentions in their place; empty is a mention."""
+        return Settings(
+            self.env if request.env is None else request.env,
+            self.allowed_hosts if request.allowed_hosts is None else request.allowed_hosts,
+            self.allowed_sockets if request.allowed_sockets is None else request.allowed_sockets,
+        )
+
+    def shown(self) -> dict[str, tuple[str, ...]]:
+        """What may be shown, where there is something: of the environment its names alone."""
+        named = {
+            "env": tuple(sorted(self.env)),
+            "allowed_hosts": self.allowed_hosts,
+            "allowed_sockets": self.allowed_sockets,
+        }
+        return {name: values for name, values in named.items() if values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +53,7 @@ class Deployment:
         limits: What else it may use.
         annotations: Kept for whoever asked.
         config: Names of its config.
+        settings: What it is given beside its code.
         updates: How often this component was updated on this host.
     """
 
@@ -30,6 +63,7 @@ class Deployment:
     limits: ComponentLimits = field(default_factory=ComponentLimits)
     annotations: Mapping[str, str] = field(default_factory=dict)
     config: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
     updates: int = 0
 
     @staticmethod
@@ -41,6 +75,7 @@ class Deployment:
             limits=request.component_limits or ComponentLimits(),
             annotations=request.annotations or {},
             config=request.config,
+            settings=Settings().changed(request),
         )
 
     def rescaled(self, request: ScaleComponent) -> Deployment:
@@ -51,16 +86,23 @@ class Deployment:
             limits=request.component_limits or self.limits,
             annotations=self.annotations if request.annotations is None else request.annotations,
             config=request.config or self.config,
+            settings=self.settings.changed(request),
         )
 
-    def updated(self, ref: str, annotations: Mapping[str, str] | None) -> Deployment:
+    def updated(self, request: UpdateComponent) -> Deployment:
         """This deployment with another component in its place."""
         return replace(
             self,
-            ref=ref,
-            annotations=self.annotations if annotations is None else annotations,
+            ref=request.new_component_ref,
+            annotations=self.annotations if request.annotations is None else request.annotations,
+            settings=self.settings.changed(request),
             updates=self.updates + 1,
         )
+
+    def runs_like(self, other: Deployment) -> bool:
+        """Whether a component that runs can become `other` by limits alone, without being started anew."""
+        counts_fuel = (self.limits.fuel_max is None) == (other.limits.fuel_max is None)
+        return counts_fuel and (self.ref, self.settings) == (other.ref, other.settings)
 
     @property
     def fuse(self) -> FuseMode:

@@ -17,6 +17,7 @@ from lath.model import FuseMode
 from lath.names import DEFAULT_LINK, InterfaceName
 from lath.wit.types import World
 from lath_host.components import link_choice
+from lath_host.components.deployment import Settings
 from lath_host.components.fusion_types import missing_function, passes_on
 from lath_host.components.offered import Offered
 from lath_host.components.service_run import service_interface
@@ -28,6 +29,12 @@ from lath_host.engine.wasi import native_interface
 _NOT_COMPARED: Final = frozenset({"max_instances", "timeout_ms", "reuse", "warm_instances", "idle_seconds"})
 """Limits of a callee that change no result, or that are looked at on their own."""
 _DEFAULTS: Final = Limits()
+_LOOKS_AT: Final = {
+    "env": "wasi:cli/environment@",
+    "allowed_hosts": "wasi:http/outgoing-handler@",
+    "allowed_sockets": "wasi:sockets/",
+}
+"""Which imports make a setting matter. The parts of a fused component have those of its root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class Member:
         limits: What its instances may use.
         timeout_ms: Its own limit of one call; None: it has none but its callers'.
         fuse: What its owner allows.
+        settings: What it is given beside its code.
         compiled: Its code.
         offered: Its exports.
     """
@@ -49,6 +57,7 @@ class Member:
     limits: Limits
     timeout_ms: int | None
     fuse: FuseMode
+    settings: Settings
     compiled: CompiledComponent = field(compare=False)
     offered: Offered = field(compare=False)
 
@@ -173,7 +182,11 @@ class _Planning:
             return f"{callee.id} calls {caller.id} in turn: one of the two ways stays unfused"
         if service_interface(callee.world) is not None:
             return f"{callee.id} is a service, which runs by itself"
-        return self._refusal_by_reuse(callee) or self._refusal_by_limits(callee)
+        return (
+            self._refusal_by_settings(callee)
+            or self._refusal_by_reuse(callee)
+            or self._refusal_by_limits(callee)
+        )
 
     def _leads(self, start: str, goal: str) -> bool:
         """Whether calls of one part reach another over joins that there are."""
@@ -181,6 +194,13 @@ class _Planning:
         for _ in self._joins:
             reached |= {join.callee for join in self._joins if join.caller in reached}
         return goal in reached
+
+    def _refusal_by_settings(self, callee: Member) -> str | None:
+        for setting, imported in _LOOKS_AT.items():
+            looks = any(name.startswith(imported) for name in callee.world.imports)
+            if looks and getattr(callee.settings, setting) != getattr(self._root.settings, setting):
+                return f"{callee.id} has another {setting} than {self._root.id}"
+        return None
 
     def _refusal_by_reuse(self, callee: Member) -> str | None:
         if callee.fuse == "always":

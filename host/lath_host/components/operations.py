@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from lath.errors import Conflict, LathError, NotFound
@@ -15,6 +16,7 @@ from lath.telemetry import get_logger
 from lath_host import artifacts
 from lath_host.components.component import Component, ComponentParts
 from lath_host.components.deployment import Deployment
+from lath_host.engine.engine import CompiledComponent
 from lath_host.events import EventPublisher
 from lath_host.participant_ids import ParticipantIds
 
@@ -118,10 +120,9 @@ class Components:
                 else:
                     self._check_same_code(running, request)
                     if running.deployment.ref != request.component_ref:
-                        asked = asked.updated(request.component_ref, request.annotations)
-                        await self._replace(running, asked, may_differ=True)
-                    elif not running.can_rescale(asked):
-                        await self._replace(running, asked, may_differ=request.allow_update)
+                        asked = replace(asked, ref=request.component_ref, updates=asked.updates + 1)
+                    if not running.deployment.runs_like(asked):
+                        await self._replace(running, asked)
                     elif asked != running.deployment:
                         await running.rescale(asked)
             except Exception as e:
@@ -139,24 +140,28 @@ class Components:
                     gone, NotFound(f"component {request.component_id} does not run here any more")
                 )
                 return
-            asked = running.deployment.updated(request.new_component_ref, request.annotations)
+            asked = running.deployment.updated(request)
             try:
-                if asked.ref != running.deployment.ref:
-                    await self._replace(running, asked, may_differ=True)
+                if not running.deployment.runs_like(asked):
+                    await self._replace(running, asked)
             except Exception as e:
                 await self._tell(asked, e)
             else:
                 await self._tell(asked)
 
-    async def _start(self, asked: Deployment, *, may_differ: bool) -> Component:
+    async def _start(
+        self, asked: Deployment, *, may_differ: bool, compiled: CompiledComponent | None = None
+    ) -> None:
         """Starts a component; unless it `may_differ`, from the bytes that other hosts run under that id."""
         if self._stopping:
             raise Conflict("this host is stopping and takes no more work")
         with self._ids.reserved(asked.id, "component"):
-            source = await artifacts.load(asked.ref, self._parts.bus)
-            component = Component(self._parts, asked, await self._parts.engine.compile(source))
+            if compiled is None:
+                source = await artifacts.load(asked.ref, self._parts.bus)
+                compiled = await self._parts.engine.compile(source)
+            component = Component(self._parts, asked, compiled)
             if not may_differ:
-                self._ids.check_code(asked.id, component.compiled.digest)
+                self._ids.check_code(asked.id, compiled.digest)
             self._ids.check(asked.id, "component")  # again: a provider may have come to another host
             try:
                 await component.start()
@@ -165,11 +170,12 @@ class Components:
                 raise
             self._running[asked.id] = component
         await self._changed()
-        return component
 
-    async def _replace(self, old: Component, asked: Deployment, *, may_differ: bool) -> None:
-        """New code first, then the old drains: no call finds nobody."""
-        await self._start(asked, may_differ=may_differ)
+    async def _replace(self, old: Component, asked: Deployment) -> None:
+        """The new one first, then the old drains: no call finds nobody."""
+        same_code = asked.ref == old.deployment.ref
+        compiled = old.compiled if same_code else None
+        await self._start(asked, may_differ=True, compiled=compiled)
         await old.stop(self._drain_ms)
 
     async def _stop(self, component_id: str) -> None:
@@ -185,6 +191,7 @@ class Components:
             "image_ref": asked.ref,
             "max_instances": asked.max_instances,
             "annotations": dict(asked.annotations),
+            **asked.settings.shown(),
         }
         if error is None:
             await self._events.publish("component_scaled", data)

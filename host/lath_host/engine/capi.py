@@ -90,6 +90,9 @@ engine_increment_epoch: Final = _holding("wasmtime_engine_increment_epoch", None
 
 # WASI of a store.
 wasi_config_new: Final = _holding("wasi_config_new", c_void_p)
+wasi_config_set_env: Final = _holding("wasi_config_set_env", c_bool, c_void_p, c_size_t, c_void_p, c_void_p)
+wasi_config_set_argv: Final = _holding("wasi_config_set_argv", c_bool, c_void_p, c_size_t, c_void_p)
+"""Both copy what they are given, and refuse what is not UTF-8."""
 
 # Linkers.
 linker_new: Final = _holding("wasmtime_component_linker_new", c_void_p, c_void_p)

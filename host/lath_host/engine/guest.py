@@ -29,6 +29,7 @@ from lath_host.engine.exports import ExportPlan
 from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import GuestHandles
 from lath_host.engine.linkage import CallContext, PendingImport
+from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.threads import Slice
 from lath_host.engine.values import Arena, Kept
 from lath_host.engine.values.arena import BYTES_AT
@@ -121,8 +122,8 @@ class Guest:
         memory = settings.memory_bytes_max
         capi.store_limiter(self._store, memory, _UNLIMITED, _UNLIMITED, _UNLIMITED, _UNLIMITED)
         capi.context_yield_on_epoch(self.context, INLINE_TICKS)
-        if settings.linkage.has_wasi:
-            capi.check(capi.context_set_wasi(self.context, capi.wasi_config_new()))
+        if settings.environment is not None:
+            settings.environment.give(self.context)
         if settings.fuel_max is not None:
             capi.check(capi.context_set_fuel(self.context, _START_FUEL))
 
@@ -375,9 +376,9 @@ class Guest:
     # -- rest ----------------------------------------------------------------------------------------------
 
     @property
-    def outbound(self) -> object:
-        """What sends its HTTP requests (wasi.WasiGuest)."""
-        return self._settings.outbound
+    def surroundings(self) -> Surroundings:
+        """What it is given, and whom it may reach (wasi.WasiGuest)."""
+        return self._settings.surroundings
 
     @property
     def kept(self) -> Kept:

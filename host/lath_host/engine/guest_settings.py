@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lath_host.engine.handles import Home
 from lath_host.engine.linkage import ImportHandler, Linkage
+from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.threads import Share
 from lath_host.engine.usage import Usage
+from lath_host.engine.wasi.environment import Environment
 
 if TYPE_CHECKING:
     from lath_host.engine.engine import Engine
@@ -30,7 +32,8 @@ class GuestSettings:
         usage: Counts instances.
         home: Where their own resources live.
         share: In the threads that busy guests go on in.
-        outbound: What sends their HTTP requests; None: nothing does.
+        surroundings: What they are given, and whom they may reach.
+        environment: What native WASI tells them; None: they cannot ask it.
         busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
             thread. Otherwise every new call of them would hold the loop for a slice.
     """
@@ -46,5 +49,6 @@ class GuestSettings:
     usage: Usage
     home: Home
     share: Share
-    outbound: object = None
+    surroundings: Surroundings
+    environment: Environment | None
     busy_exports: set[int] = field(default_factory=set)

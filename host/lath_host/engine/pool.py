@@ -27,16 +27,17 @@ from lath_host.engine.exports import ExportPlan, Exports
 from lath_host.engine.guest import Guest
 from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import Given, Holdings, Home
-from lath_host.engine.http.messages import HttpClient
 from lath_host.engine.idle import IdleGuests
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import CallContext, ImportHandler, Linkage
 from lath_host.engine.pinned import PinnedCalls, PreparedCall
 from lath_host.engine.pins import Pins
 from lath_host.engine.spent import SpentGuests
+from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.threads import Share
 from lath_host.engine.usage import CallUsage, Usage, tell
 from lath_host.engine.values import Arena
+from lath_host.engine.wasi.environment import Environment
 from lath_host.engine.wasi.output import Log
 
 
@@ -54,7 +55,7 @@ class InstancePool:
         admission: Whose permits its calls take, where other pools share them; None makes one.
         instance_id: The instance of the component that handles of its resources are addressed to.
         holdings: Told of the handles of other components' resources that guests hold and drop.
-        outbound: Sends the HTTP requests of guests; None: they are denied.
+        surroundings: What its guests are given, and whom they may reach; None: nothing and nobody.
 
     Raises:
         InvalidArgument: The component has an import that cannot be carried.
@@ -73,7 +74,7 @@ class InstancePool:
         admission: Admission | None = None,
         instance_id: str = "local",
         holdings: Holdings | None = None,
-        outbound: HttpClient | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -82,7 +83,7 @@ class InstancePool:
         self._engine = engine
         self._compiled = compiled
         self._on_import = on_import
-        self._outbound = outbound
+        self._surroundings = surroundings or Surroundings()
         self._metered = limits.fuel_max is not None
         wasm = engine.metered if self._metered else engine.wasm
         self._wasm_engine = capi.pointer_value(wasm.ptr())
@@ -430,11 +431,12 @@ class InstancePool:
         """What guests are made from, of the limits as they are now."""
         if self._settings is None:
             component = await self._compiled.prepared(metered=self._metered)
-            limits = self.limits
+            limits, given = self.limits, self._surroundings
+            environment = Environment(given.env, given.args) if self._linkage.has_wasi else None
             self._settings = GuestSettings(
                 self._engine, self._wasm_engine, component, capi.pointer_value(component.ptr()),
                 self._linkage, self._on_import, limits.memory_bytes_max, limits.fuel_max, self.usage,
-                self._home, self._share, self._outbound,
+                self._home, self._share, self._surroundings, environment,
             )  # fmt: skip
         return self._settings
 

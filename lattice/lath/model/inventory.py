@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lath.model.settings import Env, Patterns
 from lath.names import Name, Target
 
 
@@ -88,6 +89,9 @@ class ComponentDescription(Ctl):
         fused: lath's: the components beside it that its calls run fused with, now.
         unfused: lath's: why not, by target, where a link leads to a component beside it. A target that is in
             neither is being compiled.
+        env: lath's: names of its environment variables. Their values may be secrets, and are told to nobody.
+        allowed_hosts: lath's: whom it may send HTTP requests to.
+        allowed_sockets: lath's: whom it may open connections to.
     """
 
     id: str
@@ -105,6 +109,9 @@ class ComponentDescription(Ctl):
     service: ServiceDescription | None = None
     fused: tuple[str, ...] | None = None
     unfused: dict[str, str] | None = None
+    env: tuple[str, ...] | None = None
+    allowed_hosts: tuple[str, ...] | None = None
+    allowed_sockets: tuple[str, ...] | None = None
 
 
 ProviderStatus = Literal["starting", "running", "backoff", "stopping", "failed"]
@@ -185,13 +192,30 @@ class AuctionRequest(Ctl):
     constraints: dict[str, str] = {}
 
 
-class ScaleComponent(Ctl):
+class ComponentSettings(Ctl):
+    """What a component is given beside its code. Absent: what it has stays; empty: it has none any more.
+
+    Attributes:
+        env: lath's: its environment variables.
+        allowed_hosts: lath's: whom it may send HTTP requests to, as patterns; empty: nobody.
+        allowed_sockets: lath's: whom it may open connections to, as patterns; empty: nobody.
+    """
+
+    env: Env | None = None
+    allowed_hosts: Patterns | None = None
+    allowed_sockets: Patterns | None = None
+
+
+class ScaleComponent(ComponentSettings):
     """`component.scale.{host}`. A count of 0 stops the component.
 
     Attributes:
         count: Most calls at once on that host (`max_instances`).
         allow_update: Whether another reference than the running one replaces it, and whether it may start
             from other bytes than other hosts run under that id.
+
+    Where a setting (ComponentSettings) changes, the component is started beside itself, and the old one
+    drains.
     """
 
     component_ref: str
@@ -204,7 +228,9 @@ class ScaleComponent(Ctl):
     allow_update: bool = False
 
 
-class UpdateComponent(Ctl):
+class UpdateComponent(ComponentSettings):
+    """`component.update.{host}`. Settings are as in ScaleComponent."""
+
     component_id: Target
     new_component_ref: str
     host_id: Name

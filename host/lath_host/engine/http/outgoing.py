@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from lath.telemetry import get_logger
 from lath_host.engine.http.bodies import Source
@@ -137,7 +137,8 @@ async def _closed(close: Callable[[], Awaitable[object]]) -> None:
 
 def _handle(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
     request, options = params[0], params[1] or RequestOptions()
-    if guest.outbound is None:
+    client = guest.surroundings.outbound
+    if client is None:
         request.body.fail(HttpFailure("HTTP-request-denied"))
         return {"err": {"HTTP-request-denied": None}}
     if not request.body.taken:
@@ -147,7 +148,7 @@ def _handle(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
         request.headers, request.body if request.body.taken else None, request.body.trailers,
         *map(options.ms, _OPTIONS),
     )  # fmt: skip
-    work = guest.spawn(_send(guest, cast("HttpClient", guest.outbound), asked))
+    work = guest.spawn(_send(guest, client, asked))
     return {"ok": FutureResponse(request, work)}
 
 

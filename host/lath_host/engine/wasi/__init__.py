@@ -1,9 +1,9 @@
 """WASI 0.2 for guests: native where it computes, Python where it waits, prints or reaches out.
 
-Native, wasmtime's own: random, wall clock, the monotonic clock's resolution, environment (empty), arguments
-(none), exit, terminals (none). From Python: `clocks` and `poll` (time and waiting), `streams` (and what a
-guest prints), `denied` (no directory, no network). `wasi:http`, of which wasmtime's C API has nothing that
-can be used, is beside them in `lath_host.engine.http`.
+Native, wasmtime's own: random, wall clock, the monotonic clock's resolution, environment and arguments
+(`environment` gives them), exit, terminals (none). From Python: `clocks` and `poll` (time and waiting),
+`streams` (and what a guest prints), `denied` (no directory, no network). `wasi:http`, of which wasmtime's C
+API has nothing that can be used, is beside them in `lath_host.engine.http`.
 
 Why not all of it native: behind the C API wasmtime's timers abort the process (they want a Tokio runtime
 around the poll, and there is none: "there is no reactor running"), and a custom stdout is written by a
@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 
 from lath.errors import InvalidArgument
 from lath.names import InterfaceName, versions_compatible
+from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.values.local import Kept
 
 NATIVE_VERSION: Final = "0.2.12"
@@ -45,8 +46,8 @@ class WasiGuest(Protocol):
     """The guest, as far as WASI needs it."""
 
     @property
-    def outbound(self) -> object:
-        """What sends its HTTP requests (`lath_host.engine.http.HttpClient`); None: nothing does."""
+    def surroundings(self) -> Surroundings:
+        """What it is given, and whom it may reach."""
 
     @property
     def kept(self) -> Kept:

@@ -12,6 +12,7 @@ from lath.errors import DeadlineExceeded
 from lath.testing import eventually
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.http.messages import HttpFailure, IncomingResponse, OutgoingRequest
+from lath_host.engine.surroundings import Surroundings
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,7 +40,7 @@ async def test_a_guest_asks_others_through_the_client_that_it_was_given(
     python_engine: Engine, python_web: CompiledComponent
 ) -> None:
     client = Answering()
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
+    async with serving_pool(python_engine, python_web, surroundings=Surroundings(outbound=client)) as python:
         response = await python.ask("/fetch")
         assert (response.status, response.headers) == (203, [("x-answered", b"1")])
         assert await whole(response) == b"from there"
@@ -56,7 +57,7 @@ async def test_a_guest_asks_others_through_the_client_that_it_was_given(
 async def test_a_request_that_is_not_answered_is_an_error_code(
     python_engine: Engine, python_web: CompiledComponent, client: Any, told: str
 ) -> None:
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
+    async with serving_pool(python_engine, python_web, surroundings=Surroundings(outbound=client)) as python:
         assert await python.text("/fetch") == told
 
 
@@ -74,7 +75,7 @@ async def test_bodies_and_trailers_stream_to_others_and_back(
     python_engine: Engine, python_web: CompiledComponent
 ) -> None:
     client, sent = Reading(), [b"a" * 300_000, b"b", b"c" * 300_000]
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
+    async with serving_pool(python_engine, python_web, surroundings=Surroundings(outbound=client)) as python:
         assert await python.text("/forward", method="POST", body=chunks(*sent)) == (
             "b'thanks' [('x-late', b'2')]"
         )
@@ -104,7 +105,7 @@ async def test_a_request_whose_guest_wants_no_answer_is_cancelled(
     python_engine: Engine, python_web: CompiledComponent
 ) -> None:
     client = Hanging()
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
+    async with serving_pool(python_engine, python_web, surroundings=Surroundings(outbound=client)) as python:
         assert await python.text("/abandon") == "gone"
         await eventually(lambda: client.stopped == client.asked)
 
@@ -113,7 +114,7 @@ async def test_a_request_of_a_guest_that_is_cancelled_is_cancelled_with_it(
     python_engine: Engine, python_web: CompiledComponent
 ) -> None:
     client = Hanging()
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
+    async with serving_pool(python_engine, python_web, surroundings=Surroundings(outbound=client)) as python:
         with pytest.raises(DeadlineExceeded):
             await python.ask("/wait-for-other", timeout_ms=1000)
         await eventually(lambda: client.asked == client.stopped == 1)
@@ -157,6 +158,6 @@ async def test_a_component_ends_once_what_its_guests_had_of_others_is_closed(
     python_engine: Engine, python_web: CompiledComponent
 ) -> None:
     client = Leaving()
-    async with serving_pool(python_engine, python_web, outbound=client) as python:
+    async with serving_pool(python_engine, python_web, surroundings=Surroundings(outbound=client)) as python:
         assert await python.text("/fetch") == ""
     assert client.closed
