@@ -137,6 +137,7 @@ class Component:
             instance_id=self.instance_id,
             holdings=self._holdings,
             surroundings=self._surroundings,
+            destructor_context=self._destructor_context,
         )
         self._pools.add(pool)
         return pool
@@ -295,8 +296,10 @@ class Component:
 
     def release(self, tokens: Sequence[bytes]) -> None:
         """Nobody holds them any more."""
-        deadline = asyncio.get_running_loop().time() + self._limits.timeout_ms / 1000
-        self._pool.release(tokens, GuestCall(deadline))
+        self._pool.release(tokens)
+
+    def _destructor_context(self) -> GuestCall:
+        return GuestCall(asyncio.get_running_loop().time() + self._limits.timeout_ms / 1000)
 
     def _held(self) -> Iterator[ComponentHandle]:
         """The handles of other components' resources that its guests hold."""

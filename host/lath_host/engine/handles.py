@@ -107,6 +107,11 @@ class GuestHandles:
         self._home = home
         self._reps = itertools.count(1)
 
+    @property
+    def lease_seconds(self) -> int:
+        """How long those that it gives out live without a call or a renewal."""
+        return self._home.lease_seconds
+
     # -- values.HandleTable ----------------------------------------------------------------------------------
 
     def lower_handle(self, handle: Handle, value: ExtType | Local) -> int:

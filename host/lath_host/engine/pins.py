@@ -1,8 +1,8 @@
 """Instances that are pinned: callers hold handles of resources that live in them.
 
 A pinned instance keeps its permit, is not given back to the pool, and serves the calls that name one of its
-handles, one at a time, in the order in which they came. It is released with its last handle, or when no call
-and no renewal has touched it for the lease; what fails in it ends it, and its handles with it.
+handles, one at a time, in the order in which they came. It is released with its last handle; all of them are
+dropped where no call and no renewal has touched it for its lease. What fails in it ends it, and its handles.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lath.codec import ComponentHandle
 from lath.errors import Draining, InvalidArgument, LathError, NotFound
 from lath.telemetry import get_logger
 from lath_host.engine.handles import Given, Home
+from lath_host.engine.leases import Leases
 from lath_host.engine.values import ExportedHandle
 
 if TYPE_CHECKING:
@@ -35,21 +36,26 @@ class Pin:
         turn: Held while a call runs in it.
         tokens: The handles that calls may name.
         leaving: Those that are dropped, and about to be destroyed.
-        touched: When a call or a renewal last touched it, in the loop's time.
+        due: When its lease is over, in the loop's time.
         ended: Whether it is pinned no more.
         counted: Whether it counts among the pins that keep others out.
     """
 
-    __slots__ = ("counted", "ended", "guest", "leaving", "tokens", "touched", "turn")
+    __slots__ = ("counted", "due", "ended", "guest", "leaving", "tokens", "turn")
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
         self.turn = asyncio.Lock()
         self.tokens: set[bytes] = set()
         self.leaving: set[bytes] = set()
-        self.touched = 0.0
+        self.due = 0.0
         self.ended = False
         self.counted = False
+
+    @property
+    def lease_seconds(self) -> int:
+        """As its handles say, by which those who hold them renew."""
+        return self.guest.handles.lease_seconds
 
 
 class Pins:
@@ -62,6 +68,7 @@ class Pins:
             Raises `LathError` when that fails.
         rest: Takes a guest that is pinned no more.
         throw: Discards a guest, and gives its permit back.
+        destructor_context: Makes what is given to every import that destructors call.
     """
 
     def __init__(
@@ -72,17 +79,16 @@ class Pins:
         drop: Callable[[Guest, Given, Any], Awaitable[bool]],
         rest: Callable[[Guest], None],
         throw: Callable[[Guest], None],
+        destructor_context: Callable[[], Any],
     ) -> None:
-        self.lease_seconds = home.lease_seconds
         self._home = home
         self._admission = admission
         self._drop = drop
         self._rest = rest
         self._throw = throw
+        self._destructor_context = destructor_context
         self._by_token: dict[bytes, Pin] = {}
-        self._pins: dict[Pin, None] = {}
-        """The one that was touched longest ago comes first."""
-        self._expiry: asyncio.TimerHandle | None = None
+        self._pins: Leases[Pin] = Leases(self._expire)
         self._dropping: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -167,7 +173,7 @@ class Pins:
         elif self._shut:
             self.end(pin)
         else:
-            self._touch(pin)
+            self._pins.renew(pin)
 
     def end(self, pin: Pin) -> None:
         """Throws a pinned instance away, and its handles with it."""
@@ -180,14 +186,13 @@ class Pins:
     def renew(self, tokens: Iterable[bytes]) -> None:
         """Somebody still holds these."""
         for pin in dict.fromkeys(self._by_token[token] for token in tokens if token in self._by_token):
-            self._touch(pin)
+            self._pins.renew(pin)
 
-    def release(self, tokens: Iterable[bytes], context: Any) -> None:
+    def release(self, tokens: Iterable[bytes]) -> None:
         """Nobody holds these any more: their destructors run, and instances without handles are released.
 
         Args:
             tokens: Which. Those that are not known are passed over.
-            context: Given to every import that the destructors call.
         """
         gone: dict[Pin, list[bytes]] = {}
         for token in tokens:
@@ -199,15 +204,15 @@ class Pins:
         for pin, dropped in gone.items():
             if not pin.tokens:
                 self._count(pin, False)
-            task = asyncio.get_running_loop().create_task(self._drop_all(pin, dropped, context))
+            task = asyncio.get_running_loop().create_task(self._drop_all(pin, dropped))
             self._dropping.add(task)
             task.add_done_callback(self._dropping.discard)
 
-    async def _drop_all(self, pin: Pin, tokens: Sequence[bytes], context: Any) -> None:
+    async def _drop_all(self, pin: Pin, tokens: Sequence[bytes]) -> None:
         async with pin.turn:
             if pin.ended:
                 return
-            handles = pin.guest.handles
+            handles, context = pin.guest.handles, self._destructor_context()
             try:
                 for token in tokens:
                     pin.leaving.discard(token)
@@ -217,6 +222,10 @@ class Pins:
                         return
             except LathError as error:
                 _log.warning("a destructor failed", component_id=self._home.component, error=str(error))
+                self.end(pin)
+                return
+            except Exception as error:
+                _log.error("a destructor failed", component_id=self._home.component, exc_info=error)
                 self.end(pin)
                 return
             self.settle(pin.guest)
@@ -236,42 +245,22 @@ class Pins:
 
     async def close(self) -> None:
         """Returns once nothing of this runs. Shut it first, and end what runs."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+        self._pins.close()
         if self._dropping:
             await asyncio.wait(self._dropping)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
-    def _touch(self, pin: Pin) -> None:
-        loop = asyncio.get_running_loop()
-        pin.touched = loop.time()
-        self._pins.pop(pin, None)
-        self._pins[pin] = None
-        if self._expiry is None:
-            self._expiry = loop.call_at(pin.touched + self.lease_seconds, self._expire)
-
-    def _expire(self) -> None:
-        """Throws away those whose lease is over. One in which a call runs is touched when that ends."""
-        self._expiry = None
-        loop = asyncio.get_running_loop()
-        over = loop.time() - self.lease_seconds
-        for pin in list(self._pins):
-            if pin.touched > over:
-                break
-            if pin.turn.locked():
-                self._touch(pin)
-            else:
-                self.end(pin)
-        if self._pins and self._expiry is None:
-            first = next(iter(self._pins))
-            self._expiry = loop.call_at(first.touched + self.lease_seconds, self._expire)
+    def _expire(self, pin: Pin) -> None:
+        """Its lease is over. One in which a call runs is in use, and has a whole lease when that ends."""
+        self._pins.renew(pin)  # for as long as the destructors run
+        if not pin.turn.locked():
+            self.release(list(pin.tokens))
 
     def _unpin(self, pin: Pin) -> None:
         pin.ended = True
         pin.guest.pin = None
-        self._pins.pop(pin, None)
+        self._pins.end(pin)
         for token in pin.tokens:
             self._by_token.pop(token, None)
         self._count(pin, False)

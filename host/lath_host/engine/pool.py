@@ -9,7 +9,7 @@ A permit of the admission is held from before an instance is taken until its sto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from time import perf_counter_ns
 from typing import Any
@@ -56,6 +56,7 @@ class InstancePool:
         instance_id: The instance of the component that handles of its resources are addressed to.
         holdings: Told of the handles of other components' resources that guests hold and drop.
         surroundings: What its guests are given, and whom they may reach; None: nothing and nobody.
+        destructor_context: Makes what is given to every import that destructors call.
 
     Raises:
         InvalidArgument: The component has an import that cannot be carried.
@@ -75,6 +76,7 @@ class InstancePool:
         instance_id: str = "local",
         holdings: Holdings | None = None,
         surroundings: Surroundings | None = None,
+        destructor_context: Callable[[], CallContext] = CallContext,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -98,8 +100,9 @@ class InstancePool:
         self._entrance = Entrance(self._admission)
         self._home = Home(name, instance_id, limits.lease_seconds, holdings)
         self._pins = Pins(
-            self._home, self._admission, drop=self._run_destructor, rest=self._rest, throw=self._throw
-        )
+            self._home, self._admission, drop=self._run_destructor, rest=self._rest, throw=self._throw,
+            destructor_context=destructor_context,
+        )  # fmt: skip
         self._bounds = Bounds(name)
         self._pinned = PinnedCalls(name, self._pins, self._bounds, self._account)
         self._refill: asyncio.Task[None] | None = None
@@ -253,9 +256,9 @@ class InstancePool:
         """Somebody still holds the handles of these tokens."""
         self._pins.renew(tokens)
 
-    def release(self, tokens: Iterable[bytes], context: CallContext) -> None:
-        """Nobody holds the handles of these tokens any more: their destructors run, soon, in `context`."""
-        self._pins.release(tokens, context)
+    def release(self, tokens: Iterable[bytes]) -> None:
+        """Nobody holds the handles of these tokens any more: their destructors run, soon."""
+        self._pins.release(tokens)
 
     async def retire(self) -> None:
         """Takes no more calls but those by handles, and returns once there are none any more."""
@@ -299,7 +302,6 @@ class InstancePool:
         self._kept.clear()
         self._kept.seconds_max = limits.idle_seconds
         self._home = replace(self._home, lease_seconds=limits.lease_seconds)
-        self._pins.lease_seconds = limits.lease_seconds
         self._admission.scale(limits.max_instances, limits.queue_max)
         self._warm_up()
 

@@ -15,7 +15,7 @@ from lath.names import check_name, check_target
 from lath.wit import types as wit
 
 TOKEN_BYTES: Final = 16
-"""128 random bits: whoever holds a token has been given it."""
+"""128 random bits: whoever holds a token has been given it, so the token alone renews or drops a handle."""
 TOKENS_MAX: Final = 10_000
 """In one message about handles: well below what a message may have."""
 LEASE_SECONDS_MAX: Final = 24 * 3600

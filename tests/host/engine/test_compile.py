@@ -76,7 +76,7 @@ async def test_a_resource_of_the_world_itself_goes_with_its_instance(engine: Eng
     async with InstancePool(engine, compiled, Limits(), no_imports, name="things") as pool:
         thing = ComponentHandle.parse((await pool.call("", "make", [], context=CONTEXT)).data)
         assert await pool.call("", "seven", [], context=CONTEXT) == 7
-        pool.release([thing.token], CONTEXT)
+        pool.release([thing.token])
         await eventually(lambda: pool.stats.pinned == 0)
 
 

@@ -29,6 +29,7 @@ from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
 
 CONTEXT = Context()
+DROPPING = Context("a destructor's")
 LEASE = 1
 """The shortest lease that there is, in seconds."""
 
@@ -45,6 +46,13 @@ class Witness:
     @property
     def values(self) -> list[int]:
         return [value for value, _ in self.dropped]
+
+
+class SilentWitness(Witness):
+    """Never answers."""
+
+    async def __call__(self, import_: Import, context: CallContext, params: list[Any]) -> Any:
+        await asyncio.Event().wait()
 
 
 class Counters:
@@ -67,8 +75,8 @@ class Counters:
             COUNTERS_NAME, f"[{kind}]counter.{name}", list(params), context=CONTEXT, timeout_ms=timeout_ms
         )
 
-    def release(self, *handles: ExtType, context: CallContext = CONTEXT) -> None:
-        self.pool.release([ComponentHandle.parse(handle.data).token for handle in handles], context)
+    def release(self, *handles: ExtType) -> None:
+        self.pool.release([ComponentHandle.parse(handle.data).token for handle in handles])
 
     @property
     def pinned(self) -> int:
@@ -93,7 +101,10 @@ def limits() -> Limits:
 @pytest.fixture
 async def counters(engine: Engine, witness: Witness, limits: Limits) -> AsyncIterator[Counters]:
     compiled = await engine.compile(COUNTERS)
-    async with InstancePool(engine, compiled, limits, witness, name="counters", instance_id="here") as pool:
+    async with InstancePool(
+        engine, compiled, limits, witness, name="counters", instance_id="here",
+        destructor_context=lambda: DROPPING,
+    ) as pool:  # fmt: skip
         yield Counters(pool)
 
 
@@ -127,10 +138,9 @@ async def test_a_dropped_handle_runs_the_destructor_and_releases_the_instance(
     counters: Counters, witness: Witness
 ) -> None:
     counter = await counters.new(1000)
-    release = Context("release")
-    counters.release(counter, context=release)
+    counters.release(counter)
     await released(counters)
-    assert witness.dropped == [(1000, release)]
+    assert witness.dropped == [(1000, DROPPING)]
 
 
 async def test_an_instance_is_released_with_the_last_of_its_handles(
@@ -229,6 +239,18 @@ async def test_a_destructor_that_traps_ends_the_instance(counters: Counters) -> 
     assert await counters.plain() == 0
 
 
+async def test_a_destructor_that_cannot_even_be_called_ends_the_instance(
+    counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError
+
+    counter = await counters.new(1)
+    monkeypatch.setattr("lath_host.engine.exports.Exports.prepare_drop", broken)
+    counters.release(counter)
+    await released(counters)
+
+
 async def test_a_guessed_token_is_refused(counters: Counters) -> None:
     counter = await counters.new(1)
     guessed = ComponentHandle.parse(counter.data)._replace(token=bytes(16)).to_wire()
@@ -272,11 +294,17 @@ class TestLease:
     async def test_an_instance_that_nobody_touches_goes_when_its_lease_is_over(
         self, counters: Counters, witness: Witness
     ) -> None:
-        counter = await counters.new(1000)
+        counter, _other = await counters("pair", 1000)
         await released(counters)
-        assert witness.values == []  # thrown away, as by a trap
+        assert sorted(witness.dropped) == [(1000, DROPPING), (1001, DROPPING)]
         with pytest.raises(NotFound, match="its lease of 1 s has expired"):
             await counters("get", counter)
+
+    async def test_a_destructor_that_fails_as_the_lease_is_over_ends_the_instance(
+        self, counters: Counters, witness: Witness
+    ) -> None:
+        await counters.new(666)
+        await released(counters)
 
     async def test_calls_and_renewals_keep_it(self, counters: Counters) -> None:
         called, renewed, left = [await counters.new(start) for start in range(3)]
@@ -289,6 +317,18 @@ class TestLease:
         with pytest.raises(NotFound):
             await counters("get", left)
 
+    async def test_handles_keep_the_lease_that_they_were_given_and_later_ones_have_a_shorter_one(
+        self, counters: Counters
+    ) -> None:
+        await counters.pool.scale(replace(counters.pool.limits, lease_seconds=600))
+        earlier = await counters.new(1)
+        await counters.pool.scale(replace(counters.pool.limits, lease_seconds=LEASE))
+        later = await counters.new(2)
+        await eventually(lambda: counters.pinned == 1)
+        assert await counters("get", earlier) == 1
+        with pytest.raises(NotFound):
+            await counters("get", later)
+
     async def test_a_call_that_takes_longer_than_the_lease_is_not_disturbed(self, counters: Counters) -> None:
         counter, other = await counters.new(1), await counters.new(2)
         spinning = asyncio.ensure_future(counters("spin", counter))
@@ -298,6 +338,25 @@ class TestLease:
         await asyncio.gather(spinning, return_exceptions=True)
         with pytest.raises(NotFound):
             await counters("get", other)
+
+
+class TestDestructorsThatDoNotEnd:
+    @pytest.fixture
+    def witness(self) -> Witness:
+        return SilentWitness()
+
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(warm_instances=0, lease_seconds=LEASE, timeout_ms=50)
+
+    @pytest.mark.parametrize("end", ["dropped", "expired"])
+    async def test_the_time_limit_of_a_call_ends_the_instance(self, counters: Counters, end: str) -> None:
+        counter = await counters.new(1000)
+        if end == "dropped":
+            counters.release(counter)
+        await released(counters)
+        with pytest.raises(NotFound):
+            await counters("get", counter)
 
 
 class TestReuse:

@@ -100,5 +100,5 @@ async def test_a_python_guest_has_resources_of_its_own(python_engine: Engine) ->
         assert await pool.call(name, "[method]counter.merge", [one, two], context=CONTEXT) == 3
         assert await pool.call(name, "[method]counter.label", [one, b"abc"], context=CONTEXT) == b"abc3"
         assert await pool.call(name, "[static]counter.take", [one], context=CONTEXT) == 3
-        pool.release([ComponentHandle.parse(two.data).token], CONTEXT)
+        pool.release([ComponentHandle.parse(two.data).token])
         await eventually(lambda: pool.stats.pinned == 0)
