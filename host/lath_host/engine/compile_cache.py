@@ -3,7 +3,7 @@
 Each is a file named by what it was made from and for, and by the digest of its own content, so that content
 and digest are there, or not, in one. A file that does not hold what was written (cut off, changed, of another
 wasmtime) is made anew: wasmtime checks version and settings itself, but would run changed machine code, so
-the content is hashed first.
+the content is hashed first, unless a mark beside the file says that it is the one that was written or hashed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from wasmtime import component as stock
 
 from lath.telemetry import get_logger
 from lath_host.engine.digests import digest_of, digest_of_file
+from lath_host.engine.marks import mark_of
 from lath_host.engine.reflect import Reflected
 from lath_host.engine.reflected_json import REFLECTED_VERSION, from_json, to_json
 
@@ -57,11 +58,13 @@ class CompileCache:
         key = f"{source}-{_WASMTIME_VERSION}-{settings}"
         for path in self._kept(key, "cwasm"):
             with contextlib.suppress(OSError, WasmtimeError):
-                if digest_of_file(path) == _digest_in(path):
+                if _is_whole(path):
                     return stock.Component.deserialize_file(engine, str(path))
                 _tell_damaged(path)
         component = compile_()
-        self._keep(key, "cwasm", lambda: bytes(component.serialize()))
+        with contextlib.suppress(OSError):
+            path = self._keep(key, "cwasm", bytes(component.serialize()))
+            _set_mark(path, mark_of(path))
         return component
 
     def description(
@@ -88,21 +91,50 @@ class CompileCache:
                 _tell_damaged(path)
         sha256, reflected = hashlib.sha256(source).hexdigest(), reflect()
         said = {"sha256": sha256, "types": to_json(reflected)}
-        self._keep(key, "json", lambda: json.dumps(said).encode())
+        with contextlib.suppress(OSError):
+            self._keep(key, "json", json.dumps(said).encode())
         return sha256, reflected
 
     def _kept(self, key: str, kind: str) -> list[Path]:
         return list(self._directory.glob(f"{key}.*.{kind}"))
 
-    def _keep(self, key: str, kind: str, content: Callable[[], bytes]) -> None:
-        # a full or read-only disk costs the next start time, it does not fail this one
-        with contextlib.suppress(OSError):
-            self._directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
-            data = content()
-            path = self._directory / f"{key}.{digest_of(data)}.{kind}"
-            for older in self._kept(key, kind):
-                older.unlink(missing_ok=True)
-            _write(path, data)
+    def _keep(self, key: str, kind: str, data: bytes) -> Path:
+        """Writes a file in place of older ones. A disk that refuses it costs the next start time, no more."""
+        self._directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        path = self._directory / f"{key}.{digest_of(data)}.{kind}"
+        for older in self._kept(key, kind):
+            older.unlink(missing_ok=True)
+            _mark_beside(older).unlink(missing_ok=True)
+        _write(path, data)
+        return path
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file holds what was written."""
+    mark = mark_of(path)  # before it is hashed: what changes it from here on gives it another
+    if mark and mark == _mark_set(path):
+        return True
+    if digest_of_file(path) != _digest_in(path):
+        return False
+    with contextlib.suppress(OSError):
+        _set_mark(path, mark)
+    return True
+
+
+def _mark_beside(path: Path) -> Path:
+    return path.with_suffix(".mark")
+
+
+def _mark_set(path: Path) -> str:
+    try:
+        return _mark_beside(path).read_text()
+    except (OSError, ValueError):
+        return ""
+
+
+def _set_mark(path: Path, mark: str) -> None:
+    if mark:
+        _write(_mark_beside(path), mark.encode())
 
 
 def _digest_in(path: Path) -> str:

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import InvalidArgument, LathError
@@ -68,16 +69,33 @@ ImportHandler = Callable[[Import, CallContext, list[Any]], Awaitable[Any]]
 """Answers an import: (import, the call's context, wire values) -> wire value; raises `LathError`."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class ImportPlan:
-    """An import, compiled: how its parameters are read, who answers, how the answer is laid out."""
+    """An import: how its parameters are read, who answers, how the answer is laid out.
+
+    It is compiled when it is first called: an interpreter imports a hundred functions of WASI, and calls few.
+
+    Attributes:
+        import_: Which one.
+        carried: Its signature as it crosses.
+        own: What of the host's own answers it; None: an `ImportHandler` does.
+    """
 
     import_: Import
-    lift_params: Callable[[int, Any], list[Any]]
-    lower_result: Lower | None
-    lowers_handles: bool
+    carried: Func
     own: Answer | None
-    """What of the host's own answers it; None: an `ImportHandler` does."""
+
+    @cached_property
+    def lift_params(self) -> Callable[[int, Any], list[Any]]:
+        return lift_params_of(self.carried.params)
+
+    @cached_property
+    def lower_result(self) -> Lower | None:
+        return lower_result_of(self.carried.result) if self.carried.result else None
+
+    @cached_property
+    def lowers_handles(self) -> bool:
+        return any(True for _ in handles_in(self.carried.result))
 
     def failure(self, error: LathError) -> Any:
         """The wire value that tells the guest of `error`; None where its type has no place for it."""
@@ -329,7 +347,7 @@ class Linkage:
 
     def _callback(self, plan: ImportPlan) -> Callable[..., None]:
         guests, continuation = self.guests, self._continuation_at
-        lift, owner = plan.lift_params, plan.import_.interface.name
+        owner = plan.import_.interface.name
         at_once = plan.own.at_once if plan.own else None
         anywhere = plan.own.anywhere if plan.own else False
         pack, memmove, size = _CONTINUATION.pack, ctypes.memmove, _CONTINUATION.size
@@ -342,7 +360,7 @@ class Linkage:
                 guest = guests[context]
                 counts = guest.host_calls
                 counts[owner] = counts.get(owner, 0) + 1
-                guest.pending = pending = PendingImport(plan, lift(args, guest.handles), results)
+                guest.pending = pending = PendingImport(plan, plan.lift_params(args, guest.handles), results)
                 if at_once is not None and (anywhere or not guest.busy):
                     value = at_once(guest, pending.params)
                     if value is not WAIT:
@@ -413,12 +431,6 @@ def _plan(
     own: Answer | None = None,
     carried: Func | None = None,
 ) -> ImportPlan:
-    """Compiles an import; `carried` is its type as it crosses, where that is another than `func`."""
-    carried = carried or func
-    return ImportPlan(
-        Import(name, interface, function, func, interface.label or DEFAULT_LINK),
-        lift_params_of(carried.params),
-        lower_result_of(carried.result) if carried.result else None,
-        any(True for _ in handles_in(func.result)),
-        own,
-    )
+    """`carried` is the import's type as it crosses, where that is another than `func`."""
+    import_ = Import(name, interface, function, func, interface.label or DEFAULT_LINK)
+    return ImportPlan(import_, carried or func, own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -141,13 +142,17 @@ def kept(cache: Path, kind: str) -> Path:
     return path
 
 
+def has_mark(cache: Path) -> bool:
+    return any(cache.glob("*.mark"))
+
+
 async def test_a_compiled_component_is_kept_on_disk_with_its_description_and_used_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
     await compile_in(cache)
     before = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
-    assert set(before) == {kept(cache, "cwasm"), kept(cache, "json")}
+    assert set(before) == {kept(cache, "cwasm"), kept(cache, "json"), kept(cache, "mark")}
     with monkeypatch.context() as patched:
         patched.setattr("lath_host.engine.engine.reflect", never)
         patched.setattr("lath_host.engine.engine.bridges_around", never)
@@ -157,6 +162,63 @@ async def test_a_compiled_component_is_kept_on_disk_with_its_description_and_use
 
 def never(*_: object) -> None:
     raise AssertionError("it is kept on disk")
+
+
+async def test_a_compiled_file_that_was_not_written_since_is_not_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await compile_in(tmp_path)
+    monkeypatch.setattr("lath_host.engine.compile_cache.digest_of_file", never)
+    await compile_in(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["another boot", "no mark", "damaged mark", "touched", "a copy"])
+async def test_a_compiled_file_is_hashed_where_its_mark_does_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    await compile_in(tmp_path)
+    path, mark = kept(tmp_path, "cwasm"), kept(tmp_path, "mark")
+    if change == "another boot":
+        monkeypatch.setattr("lath_host.engine.marks._boot", lambda: "started anew")
+    elif change == "no mark":
+        mark.unlink()
+    elif change == "damaged mark":
+        mark.write_bytes(b"\xff")
+    elif change == "touched":
+        path.touch()
+    else:
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+    hashed: list[Path] = []
+
+    def hash_it(file: Path) -> str:
+        hashed.append(file)
+        return digest_of_file(file)
+
+    monkeypatch.setattr("lath_host.engine.compile_cache.digest_of_file", hash_it)
+    await compile_in(tmp_path)
+    await compile_in(tmp_path)
+    assert hashed == [path], "once: then it has a mark again"
+
+
+async def test_a_file_changed_under_its_old_time_and_size_is_made_anew(tmp_path: Path) -> None:
+    await compile_in(tmp_path)
+    path = kept(tmp_path, "cwasm")
+    good, times = path.read_bytes(), path.stat()
+    path.write_bytes(damaged(good, "byte in the middle"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    await compile_in(tmp_path)
+    assert digest_of_file(kept(tmp_path, "cwasm")) in kept(tmp_path, "cwasm").name
+
+
+async def test_where_the_machines_start_has_no_name_no_file_has_a_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lath_host.engine.marks._boot", lambda: "")
+    await compile_in(tmp_path)
+    await compile_in(tmp_path)
+    assert not has_mark(tmp_path)
 
 
 async def test_only_its_own_user_may_look_into_the_cache(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from lath.names import InterfaceName
 from lath.wit.types import Func
 from lath_host.engine.http import fields as http_fields
 from lath_host.engine.http import outgoing, requests, responses
@@ -30,7 +29,7 @@ def answer_for(native: str, function: str, func: Func) -> Answer | None:
         function: Its name.
         func: Its signature.
     """
-    unversioned = InterfaceName.parse(native).unversioned
+    unversioned = native.partition("@")[0]
     answer = _ANSWERS.get((unversioned, function))
     if answer is None and is_ours(native):
         return denied.refusal(unversioned, function, func)
