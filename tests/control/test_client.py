@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 from lath_command import TEXTSTATS, Lath
+from nats.aio.msg import Msg
 from resource_guests import COUNTERS, COUNTERS_NAME
 
 from lath.bus import BucketStore, jetstream
 from lath.bus.buckets import stream_config
-from lath.codec import Record, Resource
+from lath.codec import ComponentHandle, Record, Resource
+from lath.codec.handles import parse_tokens
 from lath.errors import Conflict, InvalidArgument, LinkNotFound, NotFound
-from lath.model import CloudEvent, LinkSelector, LinkSpec
+from lath.model import CloudEvent, ComponentLimits, LinkSelector, LinkSpec
+from lath.names import CLIENT_SOURCE
 from lath.server import Server
+from lath.subjects import RENEW_FUNCTION, handle_notice
 from lath.testing import eventually
 from lath_control.client import Client, NoLattice
 
@@ -94,6 +98,57 @@ async def test_a_client_holds_the_resources_of_a_component(client: Client, tmp_p
         await client.call("counters", f"{COUNTERS_NAME}#[method]counter.merge", *counters[:2])
     with pytest.raises(InvalidArgument, match="expected handle of resource counter"):
         await client.call("counters", f"{COUNTERS_NAME}#[method]counter.get", Resource(b"made up"))
+
+
+async def test_what_a_program_holds_is_renewed_until_it_forgets_or_releases_it(
+    client: Client, tmp_path: Path
+) -> None:
+    source = tmp_path / "counters.wat"
+    await asyncio.to_thread(source.write_bytes, COUNTERS)
+    limits = ComponentLimits(lease_seconds=1, reuse=True)
+    await client.components.start(str(source), component_id="counters", count=4, limits=limits)
+
+    async def pinned() -> int:
+        (there,) = await client.components.where("counters")
+        return (there.stats or {})["pinned"]
+
+    async def pinned_is(count: int) -> bool:
+        return await pinned() == count
+
+    make = f"{COUNTERS_NAME}#[constructor]counter"
+    kept, forgotten = [await client.call("counters", make, start) for start in range(2)]
+    await client.call_json("counters", make, [2])
+    assert await pinned() == 3
+    await eventually(lambda: pinned_is(2), what="the handle that was only shown to expire")
+    del forgotten
+    await eventually(lambda: pinned_is(1), what="the forgotten handle to expire")
+    assert await client.call("counters", f"{COUNTERS_NAME}#[method]counter.get", kept) == 0
+    await client.release(kept)
+    await eventually(lambda: pinned_is(0))
+    assert await client.call("counters", f"{COUNTERS_NAME}#drops") == 1
+    with pytest.raises(NotFound):
+        await client.call("counters", f"{COUNTERS_NAME}#[method]counter.get", kept)
+    with pytest.raises(InvalidArgument, match="has no lease"):
+        await client.release(Resource(b"made by a provider"))
+
+
+async def test_a_handle_that_a_program_gives_away_is_not_renewed_by_it(
+    client: Client, tmp_path: Path
+) -> None:
+    source = tmp_path / "counters.wat"
+    await asyncio.to_thread(source.write_bytes, COUNTERS)
+    limits = ComponentLimits(lease_seconds=1)
+    await client.components.start(str(source), component_id="counters", limits=limits)
+    renewals: asyncio.Queue[Msg] = asyncio.Queue()
+    (there,) = client.presence.instances("counters")
+    subject = handle_notice(client.lattice, "counters", there.instance_id, CLIENT_SOURCE, RENEW_FUNCTION)
+    await client.bus.subscribe(subject, renewals.put)
+    make = f"{COUNTERS_NAME}#[constructor]counter"
+    kept, given = [await client.call("counters", make, start) for start in range(2)]
+    assert await client.call("counters", f"{COUNTERS_NAME}#[static]counter.take", given) == 1
+    async with asyncio.timeout(10):
+        renewed = parse_tokens((await renewals.get()).data)
+    assert renewed == [ComponentHandle.parse(kept.data).token]
 
 
 async def test_an_auction_places_by_labels_and_load(client: Client) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from nats.errors import Error as NatsError
 
 from lath.bus import Bus, Credentials, wait_for_buckets
+from lath.codec import Resource
 from lath.config import ConfigStore
 from lath.errors import DeadlineExceeded, LathError, NotConnected, Unavailable
 from lath.links import LinkStore
@@ -30,6 +31,7 @@ from lath_control.client.components import Components
 from lath_control.client.configs import Configs
 from lath_control.client.ctl import REQUEST_MS, Control, NoLattice
 from lath_control.client.doctor import examine
+from lath_control.client.holding import HeldResources
 from lath_control.client.hosts import Hosts, Labels
 from lath_control.client.links import Links
 from lath_control.client.models import (
@@ -90,7 +92,8 @@ class Client:
         self._connect_timeout_ms = connect_timeout_ms
         self._open = contextlib.AsyncExitStack()
         self._connected = False
-        self.calls = Calls(self)
+        self._held = HeldResources(self)
+        self.calls = Calls(self, self._held)
         self.hosts = Hosts(self)
         self.components = Components(self)
         self.providers = Providers(self)
@@ -128,6 +131,7 @@ class Client:
             opening.push_async_callback(self.link_ops.close)
             self.caller = Caller(self.bus, self.presence, CLIENT_SOURCE)
             opening.push_async_callback(self.caller.close)
+            opening.push_async_callback(self._held.close)
             self._open = opening.pop_all()
             self._connected = True
 
@@ -189,6 +193,9 @@ class Client:
     async def call(self, target: str, function: str, *args: Any, timeout_ms: int = CALL_MS) -> Any:
         """Calls a function of a component or provider with Python values; see `lath.codec` for their forms.
 
+        A handle of a component's resource (`Resource`) is renewed for as long as the program keeps it and the
+        client is open; see `release`.
+
         Args:
             target: The component's or provider's id.
             function: `demo:greeter/greet.hello`, or with a version `demo:greeter/greet@0.1.0#hello`.
@@ -202,6 +209,15 @@ class Client:
         """
         interface, name = parse_function_path(function)
         return await self.calls.call(target, interface, name, args, timeout_ms=timeout_ms)
+
+    async def release(self, *resources: Resource) -> None:
+        """Drops handles of components' resources; else their leases end them, once the program has none.
+
+        Raises:
+            InvalidArgument: One is no handle of a component's resource.
+            NotConnected: There is no connection; nothing was sent.
+        """
+        await self._held.release(resources)
 
     async def call_json(
         self, target: str, function: str, args: list[Any], *, timeout_ms: int = CALL_MS

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lath import subjects, telemetry, wit
-from lath.codec import FuncCodec, component_handles_in_params, unpack
+from lath.codec import FuncCodec, component_handles_in_params, component_handles_in_result, unpack
 from lath.codec.handles import FindHandles, home_of
 from lath.codec.jsonform import params_from_json, result_to_json
 from lath.errors import NotFound
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName, check_target, shown, versions_compatible
 from lath.telemetry import TraceContext
 from lath.wit.types import Func, Interface
+from lath_control.client.holding import HeldResources
 from lath_control.client.models import CallResult
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class CalledFunction:
     func: Func
     codec: FuncCodec
     handles: FindHandles | None
+    makes_handles: bool
 
 
 class Calls:
@@ -44,8 +46,9 @@ class Calls:
     Types are asked for once, and again when the target's instances are others: an update makes new ones.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, held: HeldResources) -> None:
         self._client = client
+        self._held = held
         self._kept: dict[tuple[str, str, str], tuple[frozenset[str], CalledFunction]] = {}
 
     async def find(self, target: str, interface: InterfaceName, function: str) -> CalledFunction:
@@ -72,8 +75,14 @@ class Calls:
         if func is None:
             known = ", ".join(sorted(found.functions))
             raise NotFound(f"{found.name} of {target} has no function {shown(function)}; it has: {known}")
-        handles = component_handles_in_params(func)
-        return CalledFunction(InterfaceName.parse(found.name), function, func, FuncCodec(func), handles)
+        return CalledFunction(
+            InterfaceName.parse(found.name),
+            function,
+            func,
+            FuncCodec(func),
+            component_handles_in_params(func),
+            component_handles_in_result(func) is not None,
+        )
 
     async def _interface(self, target: str, asked: InterfaceName) -> Interface:
         provider = next((p for p in self._client.presence.instances(target) if p.kind == "provider"), None)
@@ -92,8 +101,16 @@ class Calls:
         timeout_ms: int,
     ) -> Any:
         found = await self.find(target, interface, function)
-        answer = await self._send(target, found, found.codec.params_to_wire(args), timeout_ms)
-        return found.codec.decode_result(answer)
+        params = found.codec.params_to_wire(args)
+        if found.handles is not None:
+            self._held.keep(args)
+        answer = await self._send(target, found, params, timeout_ms)
+        if found.handles is not None:
+            self._held.given_away(found.handles(params))
+        result = found.codec.decode_result(answer)
+        if found.makes_handles:
+            self._held.keep(result)
+        return result
 
     async def call_json(
         self,

@@ -16,13 +16,11 @@ from nats import errors as nats_errors
 
 from lath import subjects
 from lath.bus import Bus
-from lath.codec.handles import ComponentHandle, pack_tokens
+from lath.codec.handles import RENEWALS_PER_LEASE, ComponentHandle, pack_tokens
 from lath.errors import InvalidArgument
 from lath.telemetry import get_logger
 from lath_host.components.local import LocalTargets
 
-RENEWALS_PER_LEASE: Final = 3
-"""So that one may be lost, and another late."""
 HANDLES_PER_TURN: Final = 2_000
 """Told of at once; then the loop gets a turn. About a millisecond, of 100,000 that a guest may hold."""
 

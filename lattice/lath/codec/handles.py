@@ -19,6 +19,8 @@ TOKEN_BYTES: Final = 16
 TOKENS_MAX: Final = 10_000
 """In one message about handles: well below what a message may have."""
 LEASE_SECONDS_MAX: Final = 24 * 3600
+RENEWALS_PER_LEASE: Final = 3
+"""By those who hold a handle: so that one may be lost, and another late."""
 
 
 class ComponentHandle(NamedTuple):

@@ -106,7 +106,7 @@ class Err(Generic[E]):
     error: E = None  # type: ignore[assignment]  # a result may carry nothing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Resource:
     """A handle to a resource that lives elsewhere.
 
