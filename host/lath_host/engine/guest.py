@@ -28,7 +28,8 @@ from lath_host.engine.explain import explain, first_line
 from lath_host.engine.exports import ExportPlan
 from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import GuestHandles
-from lath_host.engine.linkage import CallContext, PendingImport
+from lath_host.engine.import_plans import PendingImport
+from lath_host.engine.linkage import CallContext
 from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.threads import Slice
 from lath_host.engine.values import Arena, Kept

@@ -8,7 +8,6 @@ store, under a token that nobody can guess; the token is what travels.
 from __future__ import annotations
 
 import ctypes
-import itertools
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from msgpack import ExtType
 
 from lath.codec import COMPONENT_RESOURCE, ComponentHandle
 from lath.codec.handles import TOKEN_BYTES
-from lath.errors import Internal, LimitExceeded, NotFound, Trap
+from lath.errors import LimitExceeded, NotFound, Trap
 from lath.wit.types import Handle
 from lath_host.engine import capi
-from lath_host.engine.values import ExportedHandle, Kept, Local
+from lath_host.engine.values import ExportedHandle, Kept, Local, LocalHandle
 
 if TYPE_CHECKING:
     from lath_host.engine.linkage import Linkage
@@ -66,7 +65,7 @@ class Held(NamedTuple):
         owned: The same, read, where it is of a component's resource and was not lent for one call only.
     """
 
-    value: ExtType | Local
+    value: ExtType
     owned: ComponentHandle | None
 
 
@@ -93,19 +92,27 @@ class GuestHandles:
         home: Where it lives.
 
     Attributes:
-        held: By their number.
+        held: Handles of what others have, by their number.
+        local: Objects of the host's own that it holds handles of, by those's number.
         given: By token.
         kept: What objects of the host's keep for the guest.
     """
 
+    __slots__ = (
+        "_context", "_home", "_linkage", "_reps", "_slot", "_slot_at", "given", "held", "kept", "local",
+    )  # fmt: skip
+
     def __init__(self, context: int, linkage: Linkage, home: Home) -> None:
         self.held: dict[int, Held] = {}
+        self.local: dict[int, Local] = {}
         self.given: dict[bytes, Given] = {}
         self.kept = Kept()
         self._context = context
         self._linkage = linkage
         self._home = home
-        self._reps = itertools.count(1)
+        self._reps = 0
+        self._slot = capi.Slot()
+        self._slot_at = ctypes.addressof(self._slot)
 
     @property
     def lease_seconds(self) -> int:
@@ -114,51 +121,63 @@ class GuestHandles:
 
     # -- values.HandleTable ----------------------------------------------------------------------------------
 
-    def lower_handle(self, handle: Handle, value: ExtType | Local) -> int:
-        if isinstance(handle, ExportedHandle) and isinstance(value, ExtType):
+    def lower_handle(self, handle: Handle, value: ExtType) -> int:
+        if isinstance(handle, ExportedHandle):
             return self._lower_own(handle, ComponentHandle.parse(value.data).token)
-        number = self._linkage.resource_id(handle)
-        if number is None:
-            raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
-        if len(self.held) >= HANDLES_MAX:
-            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
-        if isinstance(value, Local):
-            value.held(self.kept)
-        rep = next(self._reps) & _REP_MASK
-        host, slot = capi.resource_host_new(True, rep, number), capi.Slot()
-        try:
-            capi.check(capi.resource_host_to_any(self._context, host, ctypes.addressof(slot)))
-        finally:
-            capi.resource_host_delete(host)
+        rep, resource_any = self._mint(handle)
         owned = _owned(handle, value)
         self.held[rep] = Held(value, owned)
         if self._home.holdings is not None and owned is not None:
             self._home.holdings.began(owned)
-        return slot.value or 0
+        return resource_any
 
-    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType | Local:
+    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
         if isinstance(handle, ExportedHandle):
             return self._lift_own(handle, resource_any)
         rep = self._take(resource_any)
-        if handle.mode != "own":
-            return self.held[rep].value
-        value = self.held.pop(rep).value
-        if isinstance(value, Local):
-            value.let_go()
+        return self.held.pop(rep).value if handle.mode == "own" else self.held[rep].value
+
+    def lower_local(self, handle: LocalHandle, value: Local) -> int:
+        value.held(self.kept)
+        rep, resource_any = self._mint(handle)
+        self.local[rep] = value
+        return resource_any
+
+    def lift_borrowed_local(self, resource_any: int) -> Local:
+        return self.local[self._take(resource_any)]
+
+    def lift_own_local(self, resource_any: int) -> Local:
+        value = self.local.pop(self._take(resource_any))
+        value.let_go()
         return value
 
     def drop_handle(self, resource_any: int) -> None:
         # an asynchronous store refuses `resource_any_drop`; taking the handle over ends it as well
-        held = self.held.pop(self._take(resource_any), None)
-        if held is not None and isinstance(held.value, Local):
-            held.value.let_go()
+        rep = self._take(resource_any)
+        self.held.pop(rep, None)
+        local = self.local.pop(rep, None)
+        if local is not None:
+            local.let_go()
+
+    def _mint(self, handle: Handle) -> tuple[int, int]:
+        """Makes a handle: its number, and the address of wasmtime's box, which is the caller's."""
+        number = self._linkage.resource_id(handle)
+        if len(self.held) + len(self.local) >= HANDLES_MAX:
+            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
+        rep = self._reps = (self._reps + 1) & _REP_MASK
+        host = capi.resource_host_new(True, rep, number)
+        try:
+            capi.check(capi.resource_host_to_any(self._context, host, self._slot_at))
+        finally:
+            capi.resource_host_delete(host)
+        return rep, self._slot.value or 0
 
     def _take(self, resource_any: int) -> int:
         """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
-        slot = capi.Slot()
-        capi.check(capi.resource_any_to_host(self._context, resource_any, ctypes.addressof(slot)))
-        rep: int = capi.resource_host_rep(slot.value)
-        capi.resource_host_delete(slot.value)
+        capi.check(capi.resource_any_to_host(self._context, resource_any, self._slot_at))
+        host = self._slot.value
+        rep: int = capi.resource_host_rep(host)
+        capi.resource_host_delete(host)
         return rep
 
     def _lower_own(self, handle: ExportedHandle, token: bytes) -> int:
@@ -186,12 +205,16 @@ class GuestHandles:
         Raises:
             Trap: There are still handles of what was made of it.
         """
-        held = self.held.pop(rep, None)
-        if held is None:
+        local = self.local.pop(rep, None)
+        if local is not None:
+            if local.children:
+                raise Trap("it dropped a handle while it still held what it had been given by it")
+            local.let_go()
+            local.end()
             return
-        if isinstance(held.value, Local) and held.value.children:
-            raise Trap("it dropped a handle while it still held what it had been given by it")
-        self._end(held)
+        held = self.held.pop(rep, None)
+        if held is not None:
+            self._end(held)
 
     def forget(self) -> None:
         """The store is about to be deleted."""
@@ -201,6 +224,10 @@ class GuestHandles:
         held, self.held = self.held, {}
         for each in held.values():
             self._end(each)
+        local, self.local = self.local, {}
+        for each_local in local.values():
+            each_local.let_go()
+            each_local.end()
 
     def of_components(self) -> Iterator[ComponentHandle]:
         """Those of other components' resources that it holds."""
@@ -209,16 +236,12 @@ class GuestHandles:
                 yield held.owned
 
     def _end(self, held: Held) -> None:
-        value = held.value
-        if isinstance(value, Local):
-            value.let_go()
-            value.end()
-        elif self._home.holdings is not None and held.owned is not None:
+        if self._home.holdings is not None and held.owned is not None:
             self._home.holdings.ended(held.owned)
 
 
-def _owned(handle: Handle, value: ExtType | Local) -> ComponentHandle | None:
+def _owned(handle: Handle, value: ExtType) -> ComponentHandle | None:
     """It, read, where it is the guest's own to keep or drop and of a component's resource."""
-    if handle.mode == "borrow" or not isinstance(value, ExtType) or value.code != COMPONENT_RESOURCE:
+    if handle.mode == "borrow" or value.code != COMPONENT_RESOURCE:
         return None
     return ComponentHandle.parse(value.data)

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import itertools
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from lath.errors import InvalidArgument, LathError
+from lath.errors import Internal, InvalidArgument
 from lath.names import DEFAULT_LINK
-from lath.wit.types import Func, Handle, Interface, Primitive, ResultOf, Variant
+from lath.wit.types import Func, Handle, Interface
 from lath_host.engine import capi
 from lath_host.engine.compose.bridge import func_in_bulk
-from lath_host.engine.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
-from lath_host.engine.values.arena import BYTES_AT
+from lath_host.engine.import_plans import ImportPlan, PendingImport
+from lath_host.engine.values import handles_in
 from lath_host.engine.wasi import (
     NATIVE_VERSION,
     WAIT,
     Answer,
+    Immediate,
     is_later_wasi,
     is_ours,
     native_interface,
@@ -69,97 +70,6 @@ ImportHandler = Callable[[Import, CallContext, list[Any]], Awaitable[Any]]
 """Answers an import: (import, the call's context, wire values) -> wire value; raises `LathError`."""
 
 
-@dataclass(frozen=True, eq=False)
-class ImportPlan:
-    """An import: how its parameters are read, who answers, how the answer is laid out.
-
-    It is compiled when it is first called: an interpreter imports a hundred functions of WASI, and calls few.
-
-    Attributes:
-        import_: Which one.
-        carried: Its signature as it crosses.
-        own: What of the host's own answers it; None: an `ImportHandler` does.
-    """
-
-    import_: Import
-    carried: Func
-    own: Answer | None
-
-    @cached_property
-    def lift_params(self) -> Callable[[int, Any], list[Any]]:
-        return lift_params_of(self.carried.params)
-
-    @cached_property
-    def lower_result(self) -> Lower | None:
-        return lower_result_of(self.carried.result) if self.carried.result else None
-
-    @cached_property
-    def lowers_handles(self) -> bool:
-        return any(True for _ in handles_in(self.carried.result))
-
-    def failure(self, error: LathError) -> Any:
-        """The wire value that tells the guest of `error`; None where its type has no place for it."""
-        result = self.import_.func.result
-        if not isinstance(result, ResultOf):
-            return None
-        if result.err == Primitive("string"):
-            return {"err": str(error)}
-        if isinstance(result.err, Variant):
-            for case in result.err.cases:
-                if case.name == "other" and case.type == Primitive("string"):
-                    return {"err": {"other": str(error)}}
-        return None
-
-
-@dataclass(eq=False, slots=True)
-class PendingImport:
-    """An import that a guest waits for.
-
-    Attributes:
-        plan: Which one.
-        params: Its parameters.
-        results: Address at which wasmtime wants the result.
-        answered: Whether the guest may go on.
-        value: The answer, as a wire value.
-        data: The answer, laid out; empty where there is none.
-        arena: Keeps what `data` points to.
-    """
-
-    plan: ImportPlan
-    params: list[Any]
-    results: int
-    answered: bool = False
-    value: Any = None
-    data: bytes = b""
-    arena: Arena | None = None
-
-    def answer(self, value: Any) -> None:
-        """Takes the answer.
-
-        Raises:
-            InvalidArgument: It is not of the import's type.
-        """
-        if self.plan.lower_result is not None:
-            self.value = value
-            self.arena = Arena()
-            self.data = self.plan.lower_result(value, self.arena)
-        elif value is not None:
-            raise InvalidArgument(f"result: expected nil (the function returns nothing), got {value!r:.80}")
-        self.answered = True
-
-    def write(self, guest: Guest) -> None:
-        """Hands the answer to wasmtime. Handles are made only here, inside the poll."""
-        if self.plan.lower_result is None:
-            return
-        data, arena = self.data, None
-        if self.plan.lowers_handles:
-            arena = Arena(guest.handles)
-            data = self.plan.lower_result(self.value, arena)
-        capi.val_clone(id(data) + BYTES_AT, self.results)
-        if arena is not None:
-            arena.end()
-
-
 _ASYNC: Final = (
     "it is an async function, which takes a bridge, and none can be built around this component: import it "
     "as a plain `func`, which may wait as well"
@@ -168,6 +78,10 @@ LASTING_SECONDS_MAX: Final = 5.0
 """How long the end of a component waits for what its guests began: to close what others sent them."""
 _CONTINUATION: Final = struct.Struct("<QQQ")
 """`wasmtime_async_continuation_t`: callback, env, finalizer."""
+_labs: Final = ctypes.CDLL(None).labs
+_ANSWERED: Final = _CONTINUATION.pack(capi.address(_labs), 1, 0)
+"""The continuation of an import that has its answer already: `labs(1)` of the C library, which is true.
+Asking Python again would cost a fifth of the import."""
 
 
 class Linkage:
@@ -189,6 +103,7 @@ class Linkage:
         self.has_wasi = any(native_interface(each.name) for each in compiled.world.imports.values())
         """Whether its guests can reach native WASI, and so need a context for it in their stores."""
         self._loop = asyncio.get_running_loop()
+        self._numbers = itertools.count(1)
         self._resource_ids: dict[tuple[str, str], int] = {}
         self._kept: list[Any] = []
         self._empty = asyncio.Event()
@@ -235,9 +150,20 @@ class Linkage:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def resource_id(self, handle: Handle) -> int | None:
-        """The number under which wasmtime knows the resource; None for one of wasmtime's own."""
-        return self._resource_ids.get(_resource_key(handle.interface, handle.resource))
+    def resource_id(self, handle: Handle) -> int:
+        """The number under which wasmtime knows the resource.
+
+        Raises:
+            Internal: It is one of wasmtime's own.
+        """
+        asked = handle.interface, handle.resource
+        number = self._resource_ids.get(asked)
+        if number is None:
+            number = self._resource_ids.get(_resource_key(*asked))
+            if number is None:
+                raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
+            self._resource_ids[asked] = number  # the next time it need not be thought about
+        return number
 
     # -- linking -------------------------------------------------------------------------------------------
 
@@ -323,7 +249,7 @@ class Linkage:
         return slot.value or 0
 
     def _define_resource(self, instance: int, interface: str, name: str) -> None:
-        number = len(self._resource_ids) + 1
+        number = next(self._numbers)
         self._resource_ids[_resource_key(interface, name)] = number
         type_, data = capi.resource_type_new_host(number), name.encode()
         try:
@@ -346,11 +272,11 @@ class Linkage:
     # -------------------------------------
 
     def _callback(self, plan: ImportPlan) -> Callable[..., None]:
-        guests, continuation = self.guests, self._continuation_at
+        own = plan.own
+        if own is not None and own.at_once is not None:
+            return self._own_callback(plan, own.at_once, own.anywhere)
+        guests, leave = self.guests, self._leave
         owner = plan.import_.interface.name
-        at_once = plan.own.at_once if plan.own else None
-        anywhere = plan.own.anywhere if plan.own else False
-        pack, memmove, size = _CONTINUATION.pack, ctypes.memmove, _CONTINUATION.size
 
         def callback(
             data: Any, context: int, type_: int, args: int, args_len: int, results: int, results_len: int,
@@ -360,16 +286,43 @@ class Linkage:
                 guest = guests[context]
                 counts = guest.host_calls
                 counts[owner] = counts.get(owner, 0) + 1
-                guest.pending = pending = PendingImport(plan, plan.lift_params(args, guest.handles), results)
-                if at_once is not None and (anywhere or not guest.busy):
-                    value = at_once(guest, pending.params)
-                    if value is not WAIT:
-                        pending.answer(value)
-                memmove(continuation_out, pack(continuation, context, 0), size)
+                params = plan.lift_params(args, guest.handles)
+                leave(guest, PendingImport(plan, params, results), continuation_out)
             except BaseException as error:
                 _refuse(guests.get(context), error, error_out)
 
         return callback
+
+    def _own_callback(self, plan: ImportPlan, at_once: Immediate, anywhere: bool) -> Callable[..., None]:
+        """What answers an import inside the poll, where that can be, or else leaves it to the call's task."""
+        guests, leave, memmove = self.guests, self._leave, ctypes.memmove
+        owner, answered, size = plan.import_.interface.name, _ANSWERED, _CONTINUATION.size
+
+        def callback(
+            data: Any, context: int, type_: int, args: int, args_len: int, results: int, results_len: int,
+            error_out: int, continuation_out: int,
+        ) -> None:  # fmt: skip
+            try:
+                guest = guests[context]
+                counts = guest.host_calls
+                counts[owner] = counts.get(owner, 0) + 1
+                params = plan.lift_params(args, guest.handles)
+                value = at_once(guest, params) if anywhere or not guest.busy else WAIT
+                if value is not WAIT:
+                    plan.write(value, guest, results)
+                    memmove(continuation_out, answered, size)
+                else:
+                    leave(guest, PendingImport(plan, params, results), continuation_out)
+            except BaseException as error:
+                _refuse(guests.get(context), error, error_out)
+
+        return callback
+
+    def _leave(self, guest: Guest, pending: PendingImport, continuation_out: int) -> None:
+        """Leaves an import to the call's task."""
+        guest.pending = pending
+        continuation = _CONTINUATION.pack(self._continuation_at, guest.context, 0)
+        ctypes.memmove(continuation_out, continuation, _CONTINUATION.size)
 
     def _continue(self, context: int) -> bool:
         """Whether the guest may go on; writes what it waited for."""

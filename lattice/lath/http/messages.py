@@ -22,8 +22,8 @@ class HttpRequest:
         authority: What the `host` header says; empty: nothing.
         path_with_query: `/a?b=c`.
         headers: All but those of the connection, which guests do not see.
-        body: Its chunks, of any size, fetched as the guest reads them. What it raises reaches the guest as an
-            error of its stream. None: there is no body.
+        body: All of it; or its chunks, of any size, fetched as the guest reads them. What they raise reaches
+            the guest as an error of its stream. None: there is no body.
         trailers: Asked for once the body has been read; None: there are none.
     """
 
@@ -32,7 +32,7 @@ class HttpRequest:
     authority: str = ""
     path_with_query: str = "/"
     headers: list[Header] = field(default_factory=list)
-    body: AsyncIterator[bytes] | None = None
+    body: AsyncIterator[bytes] | bytes | None = None
     trailers: Trailers | None = None
 
 
@@ -47,6 +47,32 @@ class ResponseBody(Protocol):
         """Wants no more of it: whoever makes it is cancelled."""
 
 
+class WholeBody:
+    """A body of which all is there (`ResponseBody`).
+
+    Args:
+        data: All of it.
+    """
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._data = self._data, b""
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        """Wants no more of it."""
+        self._data = b""
+
+
 @dataclass(slots=True)
 class HttpResponse:
     """What a component answers.
@@ -56,9 +82,12 @@ class HttpResponse:
         headers: All that the guest has set.
         body: Its chunks as the guest writes them; raises `LathError` where the guest fails midway.
         trailers: Complete once the body has ended.
+        whole: All of the body, where it was there when the response began. Whoever takes it from here need
+            neither iterate `body` nor close it.
     """
 
     status: int
     headers: list[Header]
     body: ResponseBody
     trailers: list[Header] = field(default_factory=list)
+    whole: bytes | None = None

@@ -59,9 +59,9 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_warm_instances_of_all_components_stay_within_the_budget(host: Host) -> None:
     first, second = host.deploy(warm_instances=2), host.deploy(warm_instances=2)
     await first.start()
-    await until(lambda: first.stats.idle == 2 and first._refill is None)
+    await until(lambda: first.stats.idle == 2 and first._instances.refill is None)
     await second.start()
-    await until(lambda: second._refill is None)
+    await until(lambda: second._instances.refill is None)
     assert (first.stats.idle, second.stats.idle) == (2, 1)
     assert host.budget.memory_bytes == 3 * MIB
     for pool in (first, second):

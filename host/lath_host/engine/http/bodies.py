@@ -25,28 +25,31 @@ BODY_BYTES: Final = PIPE_BYTES_MAX
 open does not hang on how fast others read."""
 
 
-class _Share:
-    """The part of an open body in what is kept for a guest."""
+class _Counted:
+    """A body that counts among what is kept for a guest, while it is open."""
 
-    def __init__(self) -> None:
-        self._kept: Kept | None = None
+    _kept: Kept | None = None
 
-    def take(self, kept: Kept) -> None:
-        """Raises LimitExceeded."""
+    def open(self, kept: Kept) -> None:
+        """The guest has it, from now until nobody has any more use for it.
+
+        Raises:
+            LimitExceeded: It has too many open.
+        """
         kept.take(BODY_BYTES)
         self._kept = kept
 
-    def give_back(self) -> None:
+    def _give_back(self) -> None:
         if self._kept is not None:
             self._kept.give_back(BODY_BYTES)
             self._kept = None
 
 
-class Source:
+class Source(_Counted):
     """A body that comes from outside.
 
     Args:
-        chunks: Its chunks; None: it is empty.
+        chunks: All of it, or its chunks; None: it is empty.
         trailers: Asked for at its end.
         release: Called once nobody wants any more of it.
 
@@ -54,31 +57,29 @@ class Source:
         received: Bytes that have come so far.
     """
 
+    received = 0
+    _chunks: AsyncIterator[bytes] | None = None
+    _chunk: bytes = b""
+    _at = 0
+    _ended = False
+    _failure: Exception | None = None
+    _fetching: asyncio.Task[None] | None = None
+
     def __init__(
         self,
-        chunks: AsyncIterator[bytes] | None,
+        chunks: AsyncIterator[bytes] | bytes | None,
         trailers: Trailers | None,
         release: Callable[[], object] = bool,
     ) -> None:
-        self.received = 0
         self._release = release
-        self._chunks = chunks
         self._trailers = trailers
-        self._chunk = b""
-        self._at = 0
-        self._ended = chunks is None
-        self._failure: Exception | None = None
-        self._fetching: asyncio.Task[None] | None = None
         self._changed = Signal()
-        self._share = _Share()
-
-    def open(self, kept: Kept) -> None:
-        """A guest reads it, from now until it is closed.
-
-        Raises:
-            LimitExceeded: It has too many open.
-        """
-        self._share.take(kept)
+        if chunks is None or isinstance(chunks, bytes):
+            self._ended = True
+            self._chunk = chunks or b""
+            self.received = len(self._chunk)
+        else:
+            self._chunks = chunks
 
     @property
     def ended(self) -> bool:
@@ -125,7 +126,7 @@ class Source:
         """Nobody wants any more of it."""
         self._ended = True
         self._chunk, self._at = b"", 0
-        self._share.give_back()
+        self._give_back()
         if self._fetching is not None:
             self._fetching.cancel()
         release, self._release = self._release, bool
@@ -176,7 +177,7 @@ class SourceStream(InputStream):
         return source.take(size)
 
 
-class Pipe:
+class Pipe(_Counted):
     """A body that a guest writes, an async iterator of its chunks.
 
     Args:
@@ -189,28 +190,24 @@ class Pipe:
         taken: Whether the guest has asked for it; otherwise there is no body.
     """
 
+    sent = 0
+    taken = False
+    _waiting = 0
+    """Bytes that the guest has written, and nobody has read yet."""
+    _finished = False
+    _failure: Exception | None = None
+    _unread = False
+    _reader: asyncio.Future[None] | None = None
+
     def __init__(self, expected: int | None, mismatch: str) -> None:
-        self.sent = 0
         self.trailers: list[Header] = []
-        self.taken = False
         self.changed = Signal()
         self._expected = expected
         self._mismatch = mismatch
         self._chunks: deque[bytes] = deque()
-        self._kept = 0
-        self._finished = False
-        self._failure: Exception | None = None
-        self._unread = False
-        self._reader: asyncio.Future[None] | None = None
-        self._share = _Share()
 
     def open(self, kept: Kept) -> None:
-        """The guest writes it, from now until it is finished and read, or nobody reads it.
-
-        Raises:
-            LimitExceeded: It has too many open.
-        """
-        self._share.take(kept)
+        super().open(kept)
         self.taken = True
 
     @property
@@ -235,7 +232,7 @@ class Pipe:
             raise StreamClosed
         if self._failure is not None:
             raise StreamFailed(IoError(str(self._failure), code_of(self._failure)))
-        return PIPE_BYTES_MAX - self._kept
+        return PIPE_BYTES_MAX - self._waiting
 
     def put(self, data: bytes) -> None:
         """Takes what the guest has written."""
@@ -246,7 +243,7 @@ class Pipe:
             self.fail(self._wrong_size())
             self.room()  # raises what the guest is told
         self._chunks.append(data)
-        self._kept += len(data)
+        self._waiting += len(data)
         self._wake_reader()
 
     def finish(self, trailers: list[Header]) -> dict[str, object] | None:
@@ -259,7 +256,7 @@ class Pipe:
             return wrong.code
         self.trailers.extend(trailers)
         self._finished = True
-        self._give_back()
+        self._settle()
         self._wake_reader()
         return None
 
@@ -267,26 +264,36 @@ class Pipe:
         """There will be no more of it, and it is not whole."""
         if not self.finished:
             self._failure = error
-            self._give_back()
+            self._settle()
             self._wake_reader()
             self.changed.notify()
 
-    def _give_back(self) -> None:
-        """Once nothing is in it, and nothing will be."""
+    def _settle(self) -> None:
+        """It counts no more once nothing is in it, and nothing will be."""
         if self._unread or (self.finished and not self._chunks):
-            self._share.give_back()
+            self._give_back()
 
     def _wrong_size(self) -> HttpFailure:
         return HttpFailure(self._mismatch, self.sent)
 
     # -- the other side --------------------------------------------------------------------------------------
 
+    def whole(self) -> bytes | None:
+        """All of it, read at once, where the guest has finished it; None: not yet, or it failed."""
+        if not self._finished or self._unread:
+            return None
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._waiting = 0
+        self._settle()
+        return data
+
     def close(self) -> None:
         """Nobody reads it any more."""
         self._unread = True
         self._chunks.clear()
-        self._kept = 0
-        self._give_back()
+        self._waiting = 0
+        self._settle()
         self.changed.notify()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -301,9 +308,9 @@ class Pipe:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
         chunk = self._chunks.popleft()
-        was_full = self._kept >= PIPE_BYTES_MAX
-        self._kept -= len(chunk)
-        self._give_back()
+        was_full = self._waiting >= PIPE_BYTES_MAX
+        self._waiting -= len(chunk)
+        self._settle()
         if was_full:
             self.changed.notify()
         return chunk

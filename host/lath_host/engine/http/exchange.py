@@ -2,7 +2,8 @@
 
 A request is one call of `wasi:http/incoming-handler`: it gets an instance, counts against the limits, and is
 accounted as any call is. The response is there as soon as the guest has set it; the guest goes on, writing
-the body as it is read, and its instance is in use until it has returned.
+the body as it is read, and its instance is in use until it has returned. A guest that returns in its first
+poll, as those with small bodies do, has then run in its caller's task, and the response comes with its body.
 
 `timeout_ms` bounds what the guest makes others wait for, each by itself: the response's head, every piece of
 its body, and the guest's return after that. A caller that is slow to read costs the guest nothing.
@@ -15,7 +16,8 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from lath.errors import CallCancelled, DeadlineExceeded, LathError, Trap
-from lath.http import HttpRequest, HttpResponse
+from lath.http import HttpRequest, HttpResponse, WholeBody
+from lath_host.engine.begun import BegunCall
 from lath_host.engine.http.bodies import Pipe, Source
 from lath_host.engine.http.messages import HttpFailure, NoResponse
 from lath_host.engine.http.requests import IncomingRequest
@@ -25,8 +27,6 @@ from lath_host.engine.pool import InstancePool
 
 INCOMING_HANDLER: Final = "wasi:http/incoming-handler"
 _HANDLE: Final = "handle"
-_CALL_TIMEOUT_MS: Final = 7 * 86_400_000
-"""Of the call itself, a week: an exchange has time-outs of its own, and lasts as long as both sides go on."""
 
 
 def incoming_handler(exports: Iterable[str]) -> str | None:
@@ -66,53 +66,98 @@ class HttpHandler:
             LathError: As for any call (`InstancePool.call`).
         """
         limit_ms = timeout_ms or self._pool.limits.timeout_ms
+        deadline = asyncio.get_running_loop().time() + limit_ms / 1000
         source, outparam = Source(request.body, request.trailers), ResponseOutparam()
-        call = asyncio.create_task(
-            self._pool.call(
-                self._interface, _HANDLE, [IncomingRequest(request, source), outparam],
-                context=context, timeout_ms=_CALL_TIMEOUT_MS,
-            ),
-            name=f"lath-http-{self._pool.name}",
-        )  # fmt: skip
-        exchange = _Exchange(self._pool, call, source, limit_ms)
+        params = [IncomingRequest(request, source), outparam]
         try:
-            await asyncio.wait(
-                (call, outparam.answered), timeout=limit_ms / 1000, return_when=asyncio.FIRST_COMPLETED
+            call = await self._pool.begin(
+                self._interface, _HANDLE, params, context=context, timeout_ms=limit_ms
             )
-            answer = outparam.answered.result() if outparam.answered.done() else None
-            if isinstance(answer, OutgoingResponse):
-                return exchange.answered(answer)
-            if answer is None and not call.done():
-                raise exchange.too_late("did not answer")
-            await exchange.ended()
-            ((case, payload),) = (answer or {"internal-error": None}).items()
-            shown = case if payload is None else f"{case} ({payload})"
-            raise NoResponse(f"{self._pool.name} answered with the error {shown}", {case: payload})
+        except BaseException:
+            source.close()
+            raise
+        exchange = _Exchange(self._pool, call, source, outparam, limit_ms)
+        try:
+            return await exchange.head(deadline)
         except BaseException:
             await exchange.cancel()
             raise
 
 
 class _Exchange:
-    """One request, from the call to its end."""
+    """One request, from the guest's first poll to its end."""
 
-    def __init__(self, pool: InstancePool, call: asyncio.Task[None], source: Source, limit_ms: int) -> None:
+    def __init__(
+        self, pool: InstancePool, call: BegunCall, source: Source, outparam: ResponseOutparam, limit_ms: int
+    ) -> None:
         self._pool = pool
         self._call = call
         self._source = source
+        self._outparam = outparam
         self._limit_ms = limit_ms
         self._pipe: Pipe | None = None
-        self._has_ended = False
+        self._error: BaseException | None = None
+        """What the guest has failed with."""
         self._late: asyncio.TimerHandle | None = None
-        call.add_done_callback(self._on_end)
+        self._rest: asyncio.Task[None] | None = None
+        """The guest, where it has not returned in its first poll."""
+        self._has_ended = False
+        if call.finished:
+            try:
+                call.end()
+            except Exception as error:
+                self._error = error
+            self._settle()
+        else:
+            self._rest = asyncio.create_task(_drive(call), name=f"lath-http-{pool.name}")
+            self._rest.add_done_callback(self._on_end)
 
-    def answered(self, response: OutgoingResponse) -> HttpResponse:
-        """The response, as the guest has set it."""
-        self._pipe = response.body
+    async def head(self, deadline: float) -> HttpResponse:
+        """The response, once the guest has set it.
+
+        Args:
+            deadline: By when it must have, on the loop's clock.
+        """
+        outparam = self._outparam
+        if outparam.answer is None and self._rest is not None:
+            await self._answer_or_end(self._rest, deadline)
+        answer = outparam.answer
+        if isinstance(answer, OutgoingResponse):
+            return self._answered(answer)
+        if answer is None and not self._has_ended:
+            raise self._too_late("did not answer")
+        await self._end()
+        ((case, payload),) = (answer or {"internal-error": None}).items()
+        shown = case if payload is None else f"{case} ({payload})"
+        raise NoResponse(f"{self._pool.name} answered with the error {shown}", {case: payload})
+
+    def _answered(self, response: OutgoingResponse) -> HttpResponse:
+        pipe = self._pipe = response.body
         if self._has_ended:
-            self._settle(response.body)
-        body = _Body(self, response.body)
-        return HttpResponse(response.status, response.headers, body, response.body.trailers)
+            self._settle_pipe(pipe)
+        whole = pipe.whole()
+        if whole is None:
+            return HttpResponse(response.status, response.headers, _Body(self, pipe), pipe.trailers)
+        self._expect_end()
+        return HttpResponse(response.status, response.headers, WholeBody(whole), pipe.trailers, whole)
+
+    async def _answer_or_end(self, rest: asyncio.Task[None], deadline: float) -> None:
+        """Returns once the guest has answered or is gone, or at the deadline."""
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+
+        def wake(_: object = None) -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        self._outparam.on_answer = wake
+        rest.add_done_callback(wake)
+        late = loop.call_at(deadline, wake)
+        try:
+            await woken
+        finally:
+            late.cancel()
+            rest.remove_done_callback(wake)
 
     async def next_chunk(self, pipe: Pipe) -> bytes:
         """The next chunk of the body that the guest writes."""
@@ -126,20 +171,15 @@ class _Exchange:
             raise
         except TimeoutError:
             await self.cancel()
-            raise self.too_late("did not go on with its body") from None
+            raise self._too_late("did not go on with its body") from None
         except HttpFailure as failure:
-            if self._call.done():
-                self._call.result()  # it trapped, which is why it dropped the body
+            rest = self._rest
+            if rest is not None and rest.done() and not rest.cancelled():
+                rest.result()  # it trapped, which is why it dropped the body
+            elif self._error is not None:
+                raise self._error from None
             await self.cancel()
             raise Trap(f"{self._pool.name} broke off the body: {failure}") from failure
-
-    async def ended(self) -> None:
-        """Waits until the guest has returned, and raises what it failed with."""
-        self._expect_end()
-        await asyncio.wait([self._call])
-        if self._call.cancelled():
-            raise self.too_late("did not return")
-        self._call.result()
 
     async def close(self, pipe: Pipe) -> None:
         """Nobody wants the rest of the body. A guest that has not finished it is cancelled."""
@@ -151,42 +191,63 @@ class _Exchange:
 
     async def cancel(self) -> None:
         """Ends the guest, if it still runs, and waits until it has."""
-        if not self._call.done():
-            self._call.cancel()
-            await asyncio.wait([self._call])
+        if self._rest is not None and not self._rest.done():
+            self._rest.cancel()
+            await asyncio.wait([self._rest])
 
-    def too_late(self, what: str) -> DeadlineExceeded:
-        """What is raised when the guest takes too long."""
+    async def _end(self) -> None:
+        """Waits until the guest has returned, and raises what it failed with."""
+        self._expect_end()
+        if self._rest is not None:
+            await asyncio.wait([self._rest])
+            if self._rest.cancelled():
+                raise self._too_late("did not return")
+            self._rest.result()
+        if self._error is not None:
+            raise self._error
+
+    def _too_late(self, what: str) -> DeadlineExceeded:
         return DeadlineExceeded(f"{self._pool.name} {what} within {self._limit_ms} ms")
 
     def _expect_end(self) -> None:
-        if self._late is None and not self._call.done():
-            loop = asyncio.get_running_loop()
-            self._late = loop.call_later(self._limit_ms / 1000, self._call.cancel)
+        """The guest has to return soon."""
+        rest = self._rest
+        if rest is not None and self._late is None and not rest.done():
+            self._late = asyncio.get_running_loop().call_later(self._limit_ms / 1000, rest.cancel)
 
-    def _on_end(self, call: asyncio.Task[None]) -> None:
+    def _on_end(self, rest: asyncio.Task[None]) -> None:
         """The guest has returned, or is gone."""
-        self._has_ended = True
         if self._late is not None:
             self._late.cancel()
+        if rest.cancelled():
+            self._error = CallCancelled(f"{self._pool.name} was stopped")
+            self._call.give_up(self._error)  # where it was cancelled before it had begun
+        else:
+            self._error = rest.exception()
+        self._settle()
+
+    def _settle(self) -> None:
+        self._has_ended = True
         self._source.close()
         self._pool.usage.bytes_in += self._source.received
-        if not call.cancelled():
-            call.exception()  # told by `_settle`, or after the response is through, to nobody
         if self._pipe is not None:
-            self._settle(self._pipe)
+            self._settle_pipe(self._pipe)
 
-    def _settle(self, pipe: Pipe) -> None:
+    def _settle_pipe(self, pipe: Pipe) -> None:
         """What the guest has not finished of the body it never will."""
         self._pool.usage.bytes_out += pipe.sent
-        call = self._call
-        error = CallCancelled(f"{self._pool.name} was stopped") if call.cancelled() else call.exception()
-        unfinished = Trap(f"{self._pool.name} returned without finishing the body of its response")
-        pipe.fail(error if isinstance(error, LathError) else unfinished)
+        if not pipe.finished:
+            unfinished = Trap(f"{self._pool.name} returned without finishing the body of its response")
+            pipe.fail(self._error if isinstance(self._error, LathError) else unfinished)
+
+
+async def _drive(call: BegunCall) -> None:
+    await call.drive()
+    call.end()
 
 
 class _Body:
-    """The body of a response (`messages.ResponseBody`)."""
+    """The body of a response (`lath.http.ResponseBody`)."""
 
     def __init__(self, exchange: _Exchange, pipe: Pipe) -> None:
         self._exchange = exchange

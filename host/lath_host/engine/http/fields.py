@@ -46,21 +46,17 @@ class Fields(Local):
     Args:
         entries: What it has, known to be good.
         mutable: Whether the guest may change it.
-        parent: What it is a view of.
 
     Attributes:
         entries: (name, value), in the order in which they were set.
         mutable: As above; a header that has been given to a message is not any more.
     """
 
-    def __init__(
-        self, entries: Iterable[Header] = (), *, mutable: bool = True, parent: Local | None = None
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, entries: Iterable[Header] = (), *, mutable: bool = True) -> None:
         self.entries = list(entries)
         self.mutable = mutable
-        self._size = sum(map(_size, self.entries))
-        self.kept_bytes = kept_bytes(self.entries)
+        if self.entries:
+            self.kept_bytes = kept_bytes(self.entries)
 
     def values(self, name: str) -> list[bytes]:
         """All values of that name."""
@@ -71,7 +67,6 @@ class Fields(Local):
         """Removes all of that name."""
         lower = name.lower()
         self.entries = [entry for entry in self.entries if entry[0].lower() != lower]
-        self._size = sum(map(_size, self.entries))
         self.keep(kept_bytes(self.entries))
 
     def add(self, name: str, value: bytes) -> None:
@@ -80,10 +75,10 @@ class Fields(Local):
         Raises:
             LimitExceeded: There are too many, or too many of the guest's fields together.
         """
-        self._size += _size((name, value))
-        if self._size > FIELDS_BYTES_MAX:
+        kept = self.kept_bytes + len(name) + len(value) + _OBJECTS_BYTES
+        if kept - (len(self.entries) + 1) * (_OBJECTS_BYTES - _FIELD_BYTES) > FIELDS_BYTES_MAX:
             raise LimitExceeded(f"a header or trailer of more than {FIELDS_BYTES_MAX} bytes")
-        self.keep(self.kept_bytes + kept_bytes([(name, value)]))
+        self.keep(kept)
         self.entries.append((name, value))
 
 
@@ -102,11 +97,7 @@ def content_length(headers: Iterable[Header]) -> int | None:
 
 def kept_bytes(headers: Iterable[Header]) -> int:
     """What keeping them takes of a host's memory."""
-    return sum(len(name) + len(value) + _OBJECTS_BYTES for name, value in headers)
-
-
-def _size(entry: Header) -> int:
-    return len(entry[0]) + len(entry[1]) + _FIELD_BYTES
+    return sum([len(name) + len(value) + _OBJECTS_BYTES for name, value in headers])
 
 
 def _refused(name: str, values: Iterable[bytes]) -> dict[str, Any] | None:

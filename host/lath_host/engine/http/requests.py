@@ -29,12 +29,12 @@ class IncomingMessage(Local):
         source: Its body.
     """
 
+    consumed = False
+
     def __init__(self, headers: list[tuple[str, bytes]], source: Source) -> None:
-        super().__init__()
         self.headers = visible(headers)
         self.kept_bytes = kept_bytes(self.headers)
         self.source = source
-        self.consumed = False
 
     def end(self) -> None:
         super().end()
@@ -62,10 +62,10 @@ class IncomingBody(Local):
         source: Its bytes.
     """
 
+    streamed = finished = False
+
     def __init__(self, source: Source) -> None:
-        super().__init__()
         self.source = source
-        self.streamed = self.finished = False
 
     def end(self) -> None:
         super().end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from lath.errors import Trap
@@ -30,7 +30,6 @@ class OutgoingMessage(Local):
     """
 
     def __init__(self, headers: Fields, wrong_size: str) -> None:
-        super().__init__()
         headers.end()
         self.headers = headers.entries
         self.kept_bytes = headers.kept_bytes
@@ -49,9 +48,10 @@ class OutgoingResponse(OutgoingMessage):
         headers: Its header.
     """
 
+    status = 200
+
     def __init__(self, headers: Fields) -> None:
         super().__init__(headers, "HTTP-response-body-size")
-        self.status = 200
 
 
 class OutgoingBody(Local):
@@ -61,10 +61,10 @@ class OutgoingBody(Local):
         pipe: Where its bytes go.
     """
 
+    streamed = False
+
     def __init__(self, pipe: Pipe) -> None:
-        super().__init__()
         self.pipe = pipe
-        self.streamed = False
 
     def end(self) -> None:
         super().end()
@@ -75,32 +75,33 @@ class ResponseOutparam(Local):
     """Where a guest puts its answer. Dropped without one, it is answered with an error.
 
     Attributes:
-        answered: The response, or the `error-code` in its place.
+        answer: The response, or the `error-code` in its place; None: neither yet.
+        on_answer: Called once it is there.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.answered: asyncio.Future[OutgoingResponse | dict[str, Any]] = (
-            asyncio.get_running_loop().create_future()
-        )
+    answer: OutgoingResponse | dict[str, Any] | None = None
+    on_answer: Callable[[], object] = bool
+
+    def give(self, answer: OutgoingResponse | dict[str, Any]) -> None:
+        """Takes the guest's answer."""
+        self.answer = answer
+        self.on_answer()
 
     def end(self) -> None:
         super().end()
-        if not self.answered.done():
-            self.answered.set_result(
-                {"internal-error": "the guest dropped response-outparam without setting it"}
-            )
+        if self.answer is None:
+            self.give({"internal-error": "the guest dropped response-outparam without setting it"})
 
 
 def _set(guest: WasiGuest, params: list[Any]) -> None:
     outparam, result = params
     if "err" in result:
-        outparam.answered.set_result(result["err"])
+        outparam.give(result["err"])
         return
     response = result["ok"]
     if not response.body.taken:
         response.body.finish([])
-    outparam.answered.set_result(response)
+    outparam.give(response)
 
 
 def _set_status(guest: WasiGuest, params: list[Any]) -> dict[str, None]:

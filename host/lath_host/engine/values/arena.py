@@ -19,7 +19,7 @@ from lath.codec import ComponentHandle
 from lath.wit.types import Handle
 from lath_host.engine import capi
 from lath_host.engine.values.exported import ExportedHandle
-from lath_host.engine.values.local import Local
+from lath_host.engine.values.local import Local, LocalHandle
 
 BYTES_AT: Final = bytes.__basicsize__ - 1
 """Where the content of a `bytes` object begins, after its header (CPython)."""
@@ -31,15 +31,24 @@ if ctypes.string_at(id(b"probe") + BYTES_AT, 5) != b"probe":  # pragma: no cover
 class HandleTable(Protocol):
     """What knows the resources of one store."""
 
-    def lower_handle(self, handle: Handle, value: ExtType | Local) -> int:
+    def lower_handle(self, handle: Handle, value: ExtType) -> int:
         """Makes a handle that stands for `value`, whose `resource_any` the caller owns.
 
         Of one of the component's own resources it is the `resource_any` that the table has; the caller owns
         that if the handle is given away.
         """
 
-    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType | Local:
+    def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
         """What the handle at `resource_any` stands for."""
+
+    def lower_local(self, handle: LocalHandle, value: Local) -> int:
+        """Makes a handle of an object of the host's own, whose `resource_any` the caller owns."""
+
+    def lift_borrowed_local(self, resource_any: int) -> Local:
+        """The object that the guest has lent the handle of."""
+
+    def lift_own_local(self, resource_any: int) -> Local:
+        """The object that the guest has given the handle of, which is the host's again."""
 
     def drop_handle(self, resource_any: int) -> None:
         """Ends a handle that the guest was only lent."""
@@ -65,7 +74,7 @@ class Arena(list[Any]):
 
     def end(self) -> None:
         """Deletes the handles' boxes, after dropping what was lent. The rest goes with the arena."""
-        if self.table is not None:
+        if self.lent and self.table is not None:
             for resource in self.lent:
                 self.table.drop_handle(resource)
         self.forget()

@@ -31,7 +31,7 @@ from lath_host.engine.capi import MAP_ENTRY_BYTES, RECORD_ENTRY_BYTES, VAL_BYTES
 from lath_host.engine.values import layout
 from lath_host.engine.values.arena import HandleTable
 from lath_host.engine.values.bulk import BulkBytes, lift_bulk
-from lath_host.engine.values.local import Local
+from lath_host.engine.values.local import Local, LocalHandle
 
 Lift = Callable[[bytes, int, HandleTable], Any]
 """(memory, offset of the value in it, the store's handles) -> wire value"""
@@ -82,6 +82,8 @@ def lift_of(type_: Type) -> Lift:
             return _option(type_)
         case ResultOf():
             return _result(type_)
+        case LocalHandle():
+            return _own_local if type_.mode == "own" else _borrowed_local
         case Handle():
             return _handle(type_)
 
@@ -243,8 +245,15 @@ def _result(type_: ResultOf) -> Lift:
 
 
 def _handle(type_: Handle) -> Lift:
-    def handle(memory: bytes, offset: int, table: HandleTable) -> ExtType | Local:
-        (resource,) = _read_pointer(memory, offset + 8)
-        return table.lift_handle(type_, resource)
+    def handle(memory: bytes, offset: int, table: HandleTable) -> ExtType:
+        return table.lift_handle(type_, _read_pointer(memory, offset + 8)[0])
 
     return handle
+
+
+def _own_local(memory: bytes, offset: int, table: HandleTable) -> Local:
+    return table.lift_own_local(_read_pointer(memory, offset + 8)[0])
+
+
+def _borrowed_local(memory: bytes, offset: int, table: HandleTable) -> Local:
+    return table.lift_borrowed_local(_read_pointer(memory, offset + 8)[0])

@@ -64,12 +64,14 @@ class Local:
         kept_bytes: What it keeps.
     """
 
+    children = 0
+    kept_bytes = 0
+    _kept: Kept | None = None
+    _parent: Local | None = None
+
     def __init__(self, parent: Local | None = None) -> None:
-        self.children = 0
-        self.kept_bytes = 0
-        self._kept: Kept | None = None
-        self._parent = parent
         if parent is not None:
+            self._parent = parent
             parent.children += 1
 
     def keep(self, kept_bytes: int) -> None:
@@ -84,13 +86,15 @@ class Local:
 
     def held(self, kept: Kept) -> None:
         """A guest holds a handle of it from now on. Raises what `keep` does."""
-        kept.take(self.kept_bytes)
+        if self.kept_bytes:
+            kept.take(self.kept_bytes)
         self._kept = kept
 
     def let_go(self) -> None:
         """That guest does not hold it any more."""
         if self._kept is not None:
-            self._kept.give_back(self.kept_bytes)
+            if self.kept_bytes:
+                self._kept.give_back(self.kept_bytes)
             self._kept = None
 
     def end(self) -> None:

@@ -68,7 +68,7 @@ def lower_local_handle(type_: LocalHandle) -> Lower:
             raise Mismatch(expected, value)
         if arena.table is None:
             return _UNSET
-        resource = arena.table.lower_handle(type_, value)
+        resource = arena.table.lower_local(type_, value)
         arena.owned.append(resource)
         if lent:
             arena.lent.append(resource)

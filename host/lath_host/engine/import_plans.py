@@ -1,0 +1,119 @@
+"""An import of a component that Python answers: what is known of it beforehand, and one call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lath.errors import InvalidArgument, LathError
+from lath.wit.types import Func, Primitive, ResultOf, Variant
+from lath_host.engine import capi
+from lath_host.engine.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
+from lath_host.engine.values.arena import BYTES_AT
+from lath_host.engine.wasi import Answer
+
+if TYPE_CHECKING:
+    from lath_host.engine.guest import Guest
+    from lath_host.engine.linkage import Import
+
+
+@dataclass(frozen=True, eq=False)
+class ImportPlan:
+    """An import: how its parameters are read, who answers, how the answer is laid out.
+
+    It is compiled when it is first called: an interpreter imports a hundred functions of WASI, and calls few.
+
+    Attributes:
+        import_: Which one.
+        carried: Its signature as it crosses.
+        own: What of the host's own answers it; None: an `ImportHandler` does.
+    """
+
+    import_: Import
+    carried: Func
+    own: Answer | None
+
+    @cached_property
+    def lift_params(self) -> Callable[[int, Any], list[Any]]:
+        return lift_params_of(self.carried.params)
+
+    @cached_property
+    def lower_result(self) -> Lower | None:
+        return lower_result_of(self.carried.result) if self.carried.result else None
+
+    @cached_property
+    def lowers_handles(self) -> bool:
+        return any(True for _ in handles_in(self.carried.result))
+
+    def write(self, value: Any, guest: Guest, results: int) -> None:
+        """Hands an answer to wasmtime, inside the poll.
+
+        Raises:
+            InvalidArgument: It is not of the import's type.
+        """
+        if self.lower_result is None:
+            return
+        arena = Arena(guest.handles)
+        data = self.lower_result(value, arena)
+        capi.val_clone(id(data) + BYTES_AT, results)
+        arena.end()
+
+    def failure(self, error: LathError) -> Any:
+        """The wire value that tells the guest of `error`; None where its type has no place for it."""
+        result = self.import_.func.result
+        if not isinstance(result, ResultOf):
+            return None
+        if result.err == Primitive("string"):
+            return {"err": str(error)}
+        if isinstance(result.err, Variant):
+            for case in result.err.cases:
+                if case.name == "other" and case.type == Primitive("string"):
+                    return {"err": {"other": str(error)}}
+        return None
+
+
+@dataclass(eq=False, slots=True)
+class PendingImport:
+    """An import that a guest waits for.
+
+    Attributes:
+        plan: Which one.
+        params: Its parameters.
+        results: Address at which wasmtime wants the result.
+        answered: Whether the guest may go on.
+        value: The answer, as a wire value.
+        data: The answer, laid out; empty where there is none.
+        arena: Keeps what `data` points to.
+    """
+
+    plan: ImportPlan
+    params: list[Any]
+    results: int
+    answered: bool = False
+    value: Any = None
+    data: bytes = b""
+    arena: Arena | None = None
+
+    def answer(self, value: Any) -> None:
+        """Takes the answer.
+
+        Raises:
+            InvalidArgument: It is not of the import's type.
+        """
+        if self.plan.lower_result is not None:
+            self.value = value
+            self.arena = Arena()
+            self.data = self.plan.lower_result(value, self.arena)
+        elif value is not None:
+            raise InvalidArgument(f"result: expected nil (the function returns nothing), got {value!r:.80}")
+        self.answered = True
+
+    def write(self, guest: Guest) -> None:
+        """Hands the answer to wasmtime. Handles are made only here, inside the poll."""
+        plan = self.plan
+        if plan.lowers_handles:
+            plan.write(self.value, guest, self.results)
+        elif plan.lower_result is not None:
+            capi.val_clone(id(self.data) + BYTES_AT, self.results)
