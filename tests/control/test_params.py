@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from lath.errors import InvalidArgument
-from lath_control.cli.params import duration_ms, limits, package, pairs, size_bytes
+from lath.model import ComponentLimits
+from lath_control.cli.limits import OPTIONS, limits
+from lath_control.cli.params import duration_ms, package, pairs, size_bytes
 
 
 @pytest.mark.parametrize(
@@ -13,26 +18,26 @@ from lath_control.cli.params import duration_ms, limits, package, pairs, size_by
     [("500ms", 500), ("10s", 10_000), ("1.5s", 1_500), ("2m", 120_000), ("3", 3_000)],
 )
 def test_durations_have_units_and_seconds_are_the_default(text: str, milliseconds: int) -> None:
-    assert duration_ms(text) == milliseconds
+    assert duration_ms(text, "--timeout") == milliseconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1s", "10 s", "1d", "soon", "1e3"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="write 500ms, 10s or 2m"):
-        duration_ms(text)
+    with pytest.raises(InvalidArgument, match=r"--timeout .* is not a duration: write 500ms, 10s or 2m"):
+        duration_ms(text, "--timeout")
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("1000", 1_000), ("64MiB", 64 * 2**20), ("1KB", 1_000), ("2Gi", 2 * 2**30)]
 )
 def test_sizes_have_units(text: str, size: int) -> None:
-    assert size_bytes(text) == size
+    assert size_bytes(text, "--memory") == size
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5MB", "big"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="64MiB"):
-        size_bytes(text)
+    with pytest.raises(InvalidArgument, match=r"--memory .* is not a size: write 64MiB"):
+        size_bytes(text, "--memory")
 
 
 def test_pairs_keep_everything_after_the_first_equals_sign() -> None:
@@ -79,6 +84,31 @@ def test_limits_that_are_not_given_are_the_hosts() -> None:
     }
 
 
-def test_a_limit_out_of_range_is_named() -> None:
-    with pytest.raises(InvalidArgument, match="memory_bytes_max"):
-        limits(memory="1")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"memory": "1"}, r"--memory \(bytes\): Input should be greater than or equal to 65536"),
+        ({"memory": ""}, "--memory '' is not a size"),
+        (
+            {"timeout": "25h"},
+            r"--call-timeout \(milliseconds\): Input should be less than or equal to 86400000",
+        ),
+        ({"timeout": "soon"}, "--call-timeout 'soon' is not a duration"),
+        ({"idle": "soon"}, "--idle 'soon' is not a duration"),
+        ({"lease": "48h"}, r"--lease \(seconds\): Input should be less than or equal to 86400"),
+        ({"weight": 0, "fuel": 0}, "--fuel: .*; --cpu-weight: "),
+        ({"calls": 0}, "--calls-max: "),
+        ({"queue": -1}, "--queue: "),
+        ({"warm": -1}, "--warm: "),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_named_by_its_option(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        limits(**given)
+
+
+def test_every_limit_has_an_option() -> None:
+    help_text = (Path(__file__).parent / "help.txt").read_text()
+    assert OPTIONS.keys() == ComponentLimits.model_fields.keys()
+    for option in OPTIONS.values():
+        assert f" {option.split()[0]}:" in help_text

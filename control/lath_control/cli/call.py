@@ -60,7 +60,9 @@ async def call(
     parse_function_path(function)
     values = [_argument(text) for text in arguments or ()]
     async with session.client() as client:
-        result = await client.call_json(component, function, values, timeout_ms=duration_ms(timeout))
+        result = await client.call_json(
+            component, function, values, timeout_ms=duration_ms(timeout, "--timeout")
+        )
     if trace:
         session.out.note(f"trace {result.trace_id}  ({result.elapsed_ms} ms)")
     indent = None if session.out.format is Format.jsonl else 2

@@ -10,6 +10,7 @@ from lath.errors import InvalidArgument
 from lath.model import FuseMode
 from lath.names import check_target
 from lath_control.cli import tables
+from lath_control.cli.limits import limits
 from lath_control.cli.params import (
     AllowHostOption,
     AllowSocketOption,
@@ -28,7 +29,6 @@ from lath_control.cli.params import (
     WaitOption,
     YesOption,
     duration_ms,
-    limits,
     pairs,
     settings,
 )
@@ -60,7 +60,7 @@ def _wait_ms(wait: bool, timeout: str | None) -> int | None:
         if timeout is not None:
             raise InvalidArgument("--timeout says how long to wait, and --no-wait does not: give one of them")
         return None
-    return duration_ms(timeout) if timeout else WAIT_MS
+    return WAIT_MS if timeout is None else duration_ms(timeout, "--timeout")
 
 
 @command(start, "component")
@@ -135,7 +135,7 @@ async def start_component(
 
     Without --host an auction chooses: among the hosts that have every --label, the least busy one.
     """
-    check_target(id, "id")
+    check_target(id, "--id")
     wait_ms = _wait_ms(wait, timeout)
     given = settings(env, allow_host, allow_socket)
     async with session.client() as client:
@@ -144,7 +144,7 @@ async def start_component(
                 ref,
                 component_id=id,
                 host=host,
-                constraints=pairs(label or (), "label"),
+                constraints=pairs(label or (), "--label"),
                 count=count,
                 config=config or (),
                 settings=given,
@@ -161,7 +161,7 @@ async def start_component(
                     fuse=fuse,
                     lease=lease,
                 ),
-                annotations=pairs(annotation or (), "annotation"),
+                annotations=pairs(annotation or (), "--annotation"),
                 local=local,
                 allow_update=allow_update,
                 wait_ms=wait_ms,
@@ -190,7 +190,7 @@ async def start_provider(
 
     Without --host an auction chooses: among the hosts that have every --label, the least busy one.
     """
-    check_target(id, "id")
+    check_target(id, "--id")
     wait_ms = _wait_ms(wait, timeout)
     async with session.client() as client:
         with session.out.errors.status(f"starting {id} …"):
@@ -198,9 +198,9 @@ async def start_provider(
                 ref,
                 provider_id=id,
                 host=host,
-                constraints=pairs(label or (), "label"),
+                constraints=pairs(label or (), "--label"),
                 config=config or (),
-                annotations=pairs(annotation or (), "annotation"),
+                annotations=pairs(annotation or (), "--annotation"),
                 wait_ms=wait_ms,
             )
     session.out.one(started, tables.started([started], "started"))
@@ -254,7 +254,7 @@ async def stop_host(
 ) -> None:
     """Stops a host with everything on it. Running calls finish first."""
     wait_ms = _wait_ms(wait, timeout)
-    drain_ms = duration_ms(drain) if drain else None
+    drain_ms = None if drain is None else duration_ms(drain, "--drain")
     session.confirm(f"Stop host {host} with everything on it?", yes)
     async with session.client() as client:
         stopped = await client.hosts.stop(host, drain_ms=drain_ms, wait_ms=wait_ms)

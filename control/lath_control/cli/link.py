@@ -40,7 +40,7 @@ SideConfig = "A config by name; may be repeated, a later one wins."
 
 
 def _timeout_ms(timeout: str | None, default: int) -> int:
-    return duration_ms(timeout) if timeout else default
+    return default if timeout is None else duration_ms(timeout, "--timeout")
 
 
 @command(app, "put")

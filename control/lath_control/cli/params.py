@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from pydantic import BaseModel, ValidationError
 
 from lath.errors import InvalidArgument
-from lath.model import ComponentLimits, ComponentSettings, FuseMode, LinkSelector, parse
+from lath.model import ComponentSettings, LinkSelector
 from lath.names import check_name, check_wit_id, shown
 from lath_control.cli import completion
+
+Read = TypeVar("Read", bound=BaseModel)
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?\Z")
 _MILLISECONDS: Final = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0}
@@ -20,28 +22,28 @@ _SIZE: Final = re.compile(r"([0-9]+)([KMG]i?)?B?\Z")
 _BYTES: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
-def duration_ms(text: str) -> int:
+def duration_ms(text: str, option: str) -> int:
     """Reads `500ms`, `10s`, `2m`, `1h`; a bare number is seconds.
 
     Raises:
-        InvalidArgument: Anything else, and 0.
+        InvalidArgument: Anything else, and 0; the message names the option.
     """
     match = _DURATION.match(text)
     milliseconds = round(float(match[1]) * _MILLISECONDS[match[2] or "s"]) if match else 0
     if milliseconds < 1:
-        raise InvalidArgument(f"duration {shown(text)} is not valid: write 500ms, 10s or 2m")
+        raise InvalidArgument(f"{option} {shown(text)} is not a duration: write 500ms, 10s or 2m")
     return milliseconds
 
 
-def size_bytes(text: str) -> int:
+def size_bytes(text: str, option: str) -> int:
     """Reads `64MiB`, `1GB`, `1000`.
 
     Raises:
-        InvalidArgument: Anything else.
+        InvalidArgument: Anything else; the message names the option.
     """
     match = _SIZE.match(text)
     if not match:
-        raise InvalidArgument(f"size {shown(text)} is not valid: write 64MiB or a number of bytes")
+        raise InvalidArgument(f"{option} {shown(text)} is not a size: write 64MiB or a number of bytes")
     return int(match[1]) * _BYTES[match[2] or ""]
 
 
@@ -77,13 +79,14 @@ def settings(
     variables = _mentioned(env, no_env, "env")
     for text in variables or ():
         if "=" not in text:
-            raise InvalidArgument(f"env {shown(text)} is not of the form NAME=VALUE")
+            raise InvalidArgument(f"--env {shown(text)} is not of the form NAME=VALUE")
     given: dict[str, Any] = {
         "env": None if variables is None else dict(text.split("=", 1) for text in variables),
         "allowed_hosts": _mentioned(allow_host, no_allow_host, "allow-host"),
         "allowed_sockets": _mentioned(allow_socket, no_allow_socket, "allow-socket"),
     }
-    return parse(ComponentSettings, given, "settings")
+    options = {"env": "--env", "allowed_hosts": "--allow-host", "allowed_sockets": "--allow-socket"}
+    return from_options(ComponentSettings, given, options)
 
 
 def _mentioned(given: list[str] | None, clear: bool, option: str) -> list[str] | None:
@@ -91,6 +94,24 @@ def _mentioned(given: list[str] | None, clear: bool, option: str) -> list[str] |
     if clear and given:
         raise InvalidArgument(f"--{option} gives some and --no-{option} takes all away: give one of them")
     return [] if clear else given or None
+
+
+def from_options(model: type[Read], given: dict[str, Any], options: Mapping[str, str]) -> Read:
+    """A record whose fields were given as options.
+
+    Args:
+        model: Its type.
+        given: The values, by field.
+        options: By field, how its option is called, and in what unit it is counted there: `--memory (bytes)`.
+
+    Raises:
+        InvalidArgument: A value is not valid; the message names the options.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as e:
+        problems = (f"{options[str(detail['loc'][0])]}: {detail['msg']}" for detail in e.errors())
+        raise InvalidArgument("; ".join(problems)) from None
 
 
 def package(text: str) -> tuple[str, str]:
@@ -103,42 +124,6 @@ def package(text: str) -> tuple[str, str]:
     if not colon:
         raise InvalidArgument(f"package {shown(text)} is not of the form namespace:package")
     return check_wit_id(namespace, "namespace"), check_wit_id(name, "package")
-
-
-def limits(
-    *,
-    memory: str | None = None,
-    timeout: str | None = None,
-    fuel: int | None = None,
-    queue: int | None = None,
-    warm: int | None = None,
-    reuse: bool = False,
-    calls: int | None = None,
-    idle: str | None = None,
-    weight: int | None = None,
-    fuse: FuseMode | None = None,
-    lease: str | None = None,
-) -> ComponentLimits | None:
-    """A component's limits; None where nothing is given.
-
-    Raises:
-        InvalidArgument: One is malformed or makes no sense; the message names it.
-    """
-    given: dict[str, Any] = {
-        "memory_bytes_max": size_bytes(memory) if memory else None,
-        "timeout_ms": duration_ms(timeout) if timeout else None,
-        "fuel_max": fuel,
-        "queue_max": queue,
-        "warm_instances": warm,
-        "reuse": True if reuse else None,
-        "calls_max": calls,
-        "idle_seconds": math.ceil(duration_ms(idle) / 1000) if idle else None,
-        "cpu_weight": weight,
-        "fuse": fuse,
-        "lease_seconds": math.ceil(duration_ms(lease) / 1000) if lease else None,
-    }
-    given = {key: value for key, value in given.items() if value is not None}
-    return parse(ComponentLimits, given, "limits") if given else None
 
 
 def selector(
