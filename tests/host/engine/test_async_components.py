@@ -188,6 +188,23 @@ async def test_async_imports_are_answered_like_others(asker: tuple[Engine, Compi
     assert seen[5][2] == [ExtType(1, b"mine"), "key"]
 
 
+async def test_async_imports_of_one_call_run_one_after_the_other(
+    asker: tuple[Engine, CompiledComponent],
+) -> None:
+    """Not wished for, but all that the C API allows (docs/wasi-0.3.md)."""
+    running: list[int] = [0]
+
+    async def answer(import_: Import, context: CallContext, params: list[Any]) -> str:
+        running.append(running[-1] + 1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        running.append(running[-1] - 1)
+        return "x"
+
+    assert await ask(asker, answer, "ask", "x") == "x"
+    assert running == [0, 1, 0, 1, 0]
+
+
 async def test_a_failed_async_import_is_told_or_traps(asker: tuple[Engine, CompiledComponent]) -> None:
     async def failing(import_: Import, context: CallContext, params: list[Any]) -> Any:
         raise Unavailable("nobody serves it")
