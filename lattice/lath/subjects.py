@@ -24,6 +24,9 @@ HEADER_SERVICE_ERROR: Final = "Nats-Service-Error"
 HEADER_SERVICE_ERROR_CODE: Final = "Nats-Service-Error-Code"
 HEADER_BULK: Final = "Lath-Bulk"
 """On a call or reply whose payload is pulled in chunks: its size in bytes. On a pull: `{offset},{length}`."""
+HEADER_STREAM: Final = "Lath-Stream"
+"""On a call or reply whose payload goes on as a stream of bytes: `open`. On the messages of such a stream:
+`{verb},{bytes}`; see `lath.rpc.streams`."""
 HEADER_ASK: Final = "Lath-Ask"
 """On a message to the reply subject of a call that takes long: whether its caller still waits. One that does
 not answers it."""

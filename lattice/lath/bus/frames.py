@@ -38,6 +38,7 @@ _HEADERS: Final = {
         subjects.HEADER_SERVICE_ERROR,
         subjects.HEADER_SERVICE_ERROR_CODE,
         subjects.HEADER_BULK,
+        subjects.HEADER_STREAM,
         subjects.HEADER_ASK,
     )
 }

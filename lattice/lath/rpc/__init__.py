@@ -2,8 +2,9 @@
 
 from lath.rpc.balance import FailedAttempt, may_retry
 from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX
-from lath.rpc.call import Handler, IncomingCall
+from lath.rpc.call import Handler, IncomingCall, Streamed
 from lath.rpc.caller import Caller
+from lath.rpc.exchange import Answer, Body, Exchanges
 from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, CallHeader
 from lath.rpc.micro import Micro, Service
 from lath.rpc.server import CallServer
@@ -14,14 +15,18 @@ __all__ = [
     "PAYLOAD_BYTES_MAX",
     "TIMEOUT_MS_DEFAULT",
     "TIMEOUT_MS_MAX",
+    "Answer",
+    "Body",
     "CallHeader",
     "CallServer",
     "CallStats",
     "Caller",
+    "Exchanges",
     "FailedAttempt",
     "Handler",
     "IncomingCall",
     "Micro",
     "Service",
+    "Streamed",
     "may_retry",
 ]

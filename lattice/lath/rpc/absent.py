@@ -106,6 +106,8 @@ class AbsentCallers:
 
 def _is_due(call: Running, now: float) -> bool:
     msg = call.msg
+    if call.answered:
+        return False  # the ends of its stream look after each other
     if not msg.reply.endswith("." + call.header.call_id) or (msg.headers and HEADER_BULK in msg.headers):
         return False
     return call.strikes > 0 or now - call.began >= FIRST_S * 2**call.asks

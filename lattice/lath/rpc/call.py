@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from lath.rpc.header import CallHeader
+from lath.rpc.streams import IncomingStream
 from lath.subjects import CallSubject
 from lath.telemetry import TraceContext
 
@@ -22,6 +23,7 @@ class IncomingCall:
         deadline: When its caller gives up; time of the event loop, seconds.
         trace: The caller's trace context, or None. It is also the current one while the handler runs.
         near: Beside which resource one that it makes is to live (`HEADER_NEAR`); empty: beside none.
+        stream: What follows the payload, where the caller has announced it. Closed when the call has ended.
     """
 
     subject: CallSubject
@@ -30,7 +32,34 @@ class IncomingCall:
     deadline: float
     trace: TraceContext | None
     near: str = ""
+    stream: IncomingStream | None = None
 
 
-Handler: TypeAlias = Callable[[IncomingCall], Awaitable[bytes]]
+class StreamBody(Protocol):
+    """Chunks of bytes. Iterated to their end, or closed."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """Wants no more of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A result that goes on as a stream.
+
+    Attributes:
+        payload: What goes with the reply's message, 512 KiB at most.
+        chunks: What follows. Closed by the server of the call, whatever comes of it.
+        after: Asked, at their end, for what is sent with it.
+    """
+
+    payload: bytes
+    chunks: StreamBody
+    after: Callable[[], bytes]
+
+
+Handler: TypeAlias = Callable[[IncomingCall], Awaitable[bytes | Streamed]]
 """Serves a call: returns the packed result, or raises a `LathError`."""

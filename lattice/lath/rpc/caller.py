@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from nats import errors as nats_errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from lath import telemetry
-from lath.bus.sink import sink
 from lath.codec import ComponentHandle
 from lath.errors import (
     ConnectionLost,
     DeadlineExceeded,
     Draining,
-    Internal,
     InvalidArgument,
     LathError,
     NotConnected,
@@ -33,22 +29,16 @@ from lath.errors import (
 from lath.model.revision import Revision
 from lath.names import check_name, new_id
 from lath.rpc.balance import Balance, FailedAttempt, RetryBudget, may_retry
-from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX, BulkPort, Offer, TransferFailed, announced_size
+from lath.rpc.bulk import PAYLOAD_BYTES_MAX
 from lath.rpc.deadlines import DeadlineWheel
-from lath.rpc.failure import error_of, nobody, not_sent
+from lath.rpc.failure import nobody, not_sent
 from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, routing_part
 from lath.rpc.holders import Holders
 from lath.rpc.pending import Pending
-from lath.rpc.replies import may_answer
+from lath.rpc.replies import Replies
 from lath.rpc.routes import Route, RouteCache
-from lath.subjects import (
-    HEADER_ASK,
-    HEADER_BULK,
-    HEADER_CALL,
-    HEADER_NEAR,
-    HEADER_TRACEPARENT,
-    HEADER_TRACESTATE,
-)
+from lath.rpc.sending import Gone, Sending, is_nobody
+from lath.subjects import HEADER_CALL, HEADER_NEAR, HEADER_TRACEPARENT, HEADER_TRACESTATE
 
 if TYPE_CHECKING:
     from lath.bus import Bus
@@ -56,16 +46,17 @@ if TYPE_CHECKING:
 
 _log = telemetry.get_logger("lath.rpc")
 
-_STATUS: Final = "Status"
-_NO_RESPONDERS: Final = "503"
 _CANCEL_MS: Final = 5_000
 """The time-out that a cancel message carries; nobody waits for it."""
-_TELLING_MAX: Final = 1000
-"""Answers being written at once to callees who ask whether anybody waits."""
+
+T = TypeVar("T")
+Send: TypeAlias = Callable[[Pending, dict[str, str], float, bool], Awaitable[T]]
+"""Makes one attempt, and returns what it came to: given the attempt, the headers of its message, the deadline
+(loop time) and whether a link names the target."""
 
 
-class _Gone(Unavailable):
-    """Nobody listens on the subject of an instance that presence still shows."""
+def _always() -> bool:
+    return True
 
 
 class Caller:
@@ -85,19 +76,16 @@ class Caller:
         self._loop = asyncio.get_running_loop()
         self._balance = Balance()
         self._routes = RouteCache(bus.lattice)
-        self._inbox = f"{bus.nc.new_inbox()}."
+        self.replies = Replies(bus)
         self._id_prefix = new_id()[:12]
         self._numbers = itertools.count()
-        self._pending: dict[str, Pending] = {}
+        self._pending = self.replies.pending
+        self._sending = Sending(bus, self.replies)
         self._wheel: DeadlineWheel[Pending] = DeadlineWheel(Pending.expire)
         self._holders = Holders(bus, self._pending, self._ask_instance)
         self._removers = [bus.on_disconnect(self._disconnected), bus.on_denied(self._denied)]
         if presence is not None:
             self._removers.append(presence.on_change(self._holders.presence_changed))
-        self._telling: set[asyncio.Task[None]] = set()
-        self._subscribing = asyncio.Lock()
-        self._subscribed = False
-        self._subscription: Subscription | None = None
         self._closed = False
 
     async def __aenter__(self) -> Caller:
@@ -148,12 +136,52 @@ class Caller:
             PayloadTooLarge: More than 64 MiB.
             LathError: Whatever went wrong, by kind; see `lath.errors`.
         """
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise PayloadTooLarge(f"{len(payload)} bytes to {target} are above {PAYLOAD_BYTES_MAX}")
+        return await self.carry(
+            target, tail, partial(self._sending.send, payload),
+            timeout_ms=timeout_ms, linked=linked, revision=revision, interface_version=interface_version,
+            app_version=app_version, earlier=earlier, at=at,
+        )  # fmt: skip
+
+    async def carry(
+        self,
+        target: str,
+        tail: str,
+        send: Send[T],
+        *,
+        timeout_ms: float,
+        linked: bool,
+        revision: Revision | None = None,
+        interface_version: str = "",
+        app_version: str = "",
+        earlier: FailedAttempt | None = None,
+        at: ComponentHandle | None = None,
+        repeatable: Callable[[], bool] = _always,
+    ) -> T:
+        """Makes a call whose message is sent some way of its own; what is the same for all ways is done here.
+
+        Args:
+            target: As for `call`, like all that is not explained here.
+            tail: The rest of the subject.
+            send: Makes one attempt.
+            timeout_ms: Until the caller gives up, retries included.
+            linked: Whether a link names the target.
+            revision: Of the link.
+            interface_version: What the caller was built against.
+            app_version: Of the app.
+            earlier: The first attempt.
+            at: The resource that the call goes to.
+            repeatable: Whether another attempt may be made now.
+
+        Raises:
+            NotConnected: There is no connection; nothing was sent, and nothing will be.
+            LathError: Whatever went wrong.
+        """
         if not self._bus.connected:
             if earlier is not None:
                 raise earlier.error
             raise NotConnected("the connection to the bus is lost, reconnecting; nothing was sent")
-        if len(payload) > PAYLOAD_BYTES_MAX:
-            raise PayloadTooLarge(f"{len(payload)} bytes to {target} are above {PAYLOAD_BYTES_MAX}")
         if not 0 < timeout_ms <= TIMEOUT_MS_MAX:
             raise InvalidArgument(f"timeout_ms {timeout_ms!r} is not between 0 and {TIMEOUT_MS_MAX}")
         route = self._routes.get(target, tail)
@@ -163,24 +191,27 @@ class Caller:
             else ",,"
         )
         if not telemetry.sampled() and not telemetry.measuring():
-            return await self._call(route, payload, timeout_ms, routing, linked, earlier, at)
-        return await self._observed(route, payload, timeout_ms, routing, linked, earlier, at)
+            return await self._call(route, send, timeout_ms, routing, linked, earlier, at, repeatable)
+        return await self._observed(route, send, timeout_ms, routing, linked, earlier, at, repeatable)
 
     async def _observed(
         self,
         route: Route,
-        payload: bytes,
+        send: Send[T],
         timeout_ms: float,
         routing: str,
         linked: bool,
         earlier: FailedAttempt | None,
         at: ComponentHandle | None,
-    ) -> bytes:
+        repeatable: Callable[[], bool],
+    ) -> T:
         began = self._loop.time()
         kind = "ok"
         try:
             with telemetry.span(route.name, "client", route.attributes) as span:
-                return await self._call(route, payload, timeout_ms, routing, linked, earlier, at, span)
+                return await self._call(
+                    route, send, timeout_ms, routing, linked, earlier, at, repeatable, span
+                )
         except LathError as e:
             kind = e.kind
             raise
@@ -194,14 +225,15 @@ class Caller:
     async def _call(
         self,
         route: Route,
-        payload: bytes,
+        send: Send[T],
         timeout_ms: float,
         routing: str,
         linked: bool,
         earlier: FailedAttempt | None,
         at: ComponentHandle | None,
+        repeatable: Callable[[], bool],
         span: telemetry.Span = telemetry.NO_SPAN,
-    ) -> bytes:
+    ) -> T:
         """Attempts, until one succeeds or must not be repeated."""
         deadline = self._loop.time() + timeout_ms / 1000
         if at is not None:
@@ -209,9 +241,9 @@ class Caller:
             self._holders.sent_to(at.instance, route.target, self._presence)
             try:
                 return await self._attempt(
-                    route, at.instance, payload, deadline, routing, linked, at.token.hex()
+                    route, at.instance, send, deadline, routing, linked, at.token.hex()
                 )
-            except _Gone as e:
+            except Gone as e:
                 raise NotFound(f"{e.message}, and with it what the handle of {route.name} stood for") from e
         self.budget.deposit()
         tried: list[str] = []
@@ -231,13 +263,15 @@ class Caller:
             span.set("lath.instance", instance)
             span.set("lath.attempts", attempts)
             try:
-                return await self._attempt(route, instance, payload, deadline, routing, linked)
+                return await self._attempt(route, instance, send, deadline, routing, linked)
             except LathError as e:
                 failure = e
             overloaded += isinstance(failure, Overloaded)
-            if self._presence is not None and isinstance(failure, _Gone | Draining):
+            if self._presence is not None and isinstance(failure, Gone | Draining):
                 # Whatever its presence still says.
                 self._presence.suspect(instance)
+            if not repeatable():
+                raise failure
             self._check_retry(failure, attempts, overloaded, deadline)
             tried.append(instance)
 
@@ -266,12 +300,12 @@ class Caller:
         self,
         route: Route,
         instance: str,
-        payload: bytes,
+        send: Send[T],
         deadline: float,
         routing: str,
         linked: bool,
         near: str = "",
-    ) -> bytes:
+    ) -> T:
         call_id = f"{self._id_prefix}{next(self._numbers):x}"
         ms_left = int((deadline - self._loop.time()) * 1000) + 1
         headers = {HEADER_CALL: f"{ms_left},{call_id},{routing}"}
@@ -287,14 +321,7 @@ class Caller:
         self._balance.began(instance)
         watched = self._wheel.add(pending, deadline)
         try:
-            if len(payload) > INLINE_BYTES_MAX:
-                return await self._send_bulk(pending, payload, headers, deadline, linked)
-            if not self._subscribed:
-                await self._subscribe()
-            reply = self._inbox + call_id
-            if not self._bus.nc.post(pending.subject, payload, reply, headers):
-                await self._bus.nc.publish(pending.subject, payload, reply, headers)
-            return await self._result(pending, await pending.future, self._bus.nc, deadline, linked)
+            return await send(pending, headers, deadline, linked)
         except nats_errors.Error as e:
             pending.abandon()
             raise not_sent(e, route.target) from e
@@ -309,86 +336,6 @@ class Caller:
             watched.discard(pending)
             self._balance.ended(instance)
             self._pending.pop(call_id, None)
-
-    async def _subscribe(self) -> None:
-        """Subscribes to the inbox of all replies, on the first call."""
-        async with self._subscribing:
-            if not self._subscribed:
-                self._subscription = await self._bus.nc.subscribe(
-                    f"{self._inbox}*", future=sink(self._on_reply)
-                )
-                self._subscribed = True
-
-    async def _send_bulk(
-        self, pending: Pending, payload: bytes, headers: dict[str, str], deadline: float, linked: bool
-    ) -> bytes:
-        """Offers the payload on the second connection, where pulls and the reply then come in."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                port = await BulkPort.of(self._bus)
-        except TimeoutError:
-            raise DeadlineExceeded("the connection for large payloads could not be made in time") from None
-        offer: Offer
-        with port.offer(payload, name=pending.call_id, on_reply=self._on_reply) as offer:
-            await port.client.publish(
-                pending.subject, b"", offer.subject, {**headers, HEADER_BULK: str(len(payload))}
-            )
-            return await self._result(pending, await pending.future, port.client, deadline, linked)
-
-    def _on_reply(self, msg: Msg) -> None:
-        """Called in the read loop of a connection: it must not raise."""
-        pending = self._pending.get(msg.subject.rpartition(".")[2])
-        if msg.headers and HEADER_ASK in msg.headers:
-            if pending is None:  # one that has its answer may be pulling the rest of it still
-                self._say_that_nobody_waits(msg.reply)
-        elif pending is not None and not pending.future.done():
-            pending.future.set_result(msg)
-
-    def _say_that_nobody_waits(self, reply: str) -> None:
-        if may_answer(reply) and len(self._telling) < _TELLING_MAX:
-            task = self._loop.create_task(self._tell(reply))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
-
-    async def _tell(self, reply: str) -> None:
-        with suppress(nats_errors.Error):  # it will ask again
-            await self._bus.nc.publish(reply, b"")
-
-    async def _result(
-        self, pending: Pending, msg: Msg, client: Client, deadline: float, linked: bool
-    ) -> bytes:
-        headers = msg.headers
-        if not headers:
-            return msg.data
-        if headers.get(_STATUS) == _NO_RESPONDERS and not msg.data:
-            if pending.instance:
-                raise _Gone(f"instance {pending.instance} of {pending.route.target} is gone")
-            raise nobody(pending.route.target, linked)
-        error = error_of(msg)
-        if error is not None:
-            raise error
-        if HEADER_BULK in headers:
-            return await self._pull_result(pending, msg, client, deadline)
-        return msg.data
-
-    async def _pull_result(self, pending: Pending, msg: Msg, client: Client, deadline: float) -> bytes:
-        target = pending.route.target
-        try:
-            size = announced_size((msg.headers or {})[HEADER_BULK])
-            if not may_answer(msg.reply):
-                raise InvalidArgument("it names no inbox to pull from")
-        except InvalidArgument as e:
-            raise Internal(f"the answer of {target} is malformed: {e.message}") from e
-        try:
-            async with asyncio.timeout_at(deadline):
-                port = await BulkPort.of(self._bus)
-                return await port.pull(client, msg.reply, size)
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"{target} had answered, but its {size} bytes did not come in time"
-            ) from None
-        except TransferFailed as e:
-            raise ConnectionLost(f"{target} had answered, but {e}") from e
 
     async def _cancel(self, pending: Pending) -> None:
         """Tells the instance that nobody waits any more. A member of a queue group is unknown to us."""
@@ -408,7 +355,9 @@ class Caller:
         watched = self._wheel.add(asked, self._loop.time() + _CANCEL_MS / 1000)
         try:
             headers = {HEADER_CALL: f"{_CANCEL_MS},{probe},,,"}
-            await self._bus.nc.publish(pending.cancel_subject, b"", self._inbox + probe, headers)
+            await self.replies.listen()
+            reply = self.replies.subject(probe)
+            await self._bus.nc.publish(pending.cancel_subject, b"", reply, headers)
             msg = await asked.future
         except DeadlineExceeded:
             return False
@@ -417,7 +366,7 @@ class Caller:
         finally:
             watched.discard(asked)
             self._pending.pop(probe, None)
-        return not (msg.headers and msg.headers.get(_STATUS) == _NO_RESPONDERS)
+        return not is_nobody(msg)
 
     def _disconnected(self) -> None:
         error = ConnectionLost("the connection to the bus broke while the answer was awaited")
@@ -437,13 +386,7 @@ class Caller:
         for remove in self._removers:
             remove()
         await self._holders.close()
-        for task in list(self._telling):
-            task.cancel()
         for pending in list(self._pending.values()):
             pending.fail(ConnectionLost("the caller was closed while the answer was awaited"))
         self._wheel.close()
-        if self._subscription is not None:
-            try:
-                await self._subscription.unsubscribe()
-            except nats_errors.Error as e:
-                _log.debug("could not unsubscribe", error=str(e))
+        await self.replies.close()

@@ -25,10 +25,12 @@ class Running:
         task: Runs it.
         asks: How often its caller was asked whether it waits.
         strikes: How often nobody listened, in a row.
+        answered: Whether its caller has the reply, and only a stream goes on.
     """
 
     __slots__ = (
-        "asks", "deadline", "header", "key", "msg", "reason", "started", "strikes", "subject", "task",
+        "answered", "asks", "deadline", "header", "key", "msg", "reason", "started", "strikes", "subject",
+        "task",
     )  # fmt: skip
 
     def __init__(self, msg: Msg, subject: CallSubject, header: CallHeader, deadline: float) -> None:
@@ -42,6 +44,7 @@ class Running:
         self.task: asyncio.Task[None] | None = None
         self.asks = 0
         self.strikes = 0
+        self.answered = False
 
     @property
     def began(self) -> float:

@@ -36,7 +36,7 @@ from lath.rpc.bulk import (
     TransferFailed,
     announced_size,
 )
-from lath.rpc.call import Handler, IncomingCall
+from lath.rpc.call import Handler, IncomingCall, Streamed
 from lath.rpc.deadlines import DeadlineWheel
 from lath.rpc.failure import body_of, headers_of
 from lath.rpc.header import CallHeader
@@ -45,11 +45,14 @@ from lath.rpc.replies import may_answer
 from lath.rpc.routes import SubjectCache
 from lath.rpc.running import Running
 from lath.rpc.stats import CallStats
+from lath.rpc.stream_port import StreamPort
+from lath.rpc.streams import OPEN
 from lath.subjects import (
     CANCEL_FUNCTION,
     HEADER_BULK,
     HEADER_CALL,
     HEADER_NEAR,
+    HEADER_STREAM,
     CallSubject,
     call_any_pattern,
     call_instance_pattern,
@@ -244,27 +247,29 @@ class CallServer:
             payload = await self._pull(msg) if HEADER_BULK in headers else msg.data
             near = headers.get(HEADER_NEAR, "")
             incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace, near)
-            if telemetry.sampled():
-                result = await self._traced(call, incoming)
-            else:
-                result = await self._handler(incoming)
-            if len(result) > INLINE_BYTES_MAX:
+            if HEADER_STREAM in headers:
+                incoming.stream = (await StreamPort.of(self._bus)).incoming(self._bus.nc, msg.reply)
+            handling = self._traced if telemetry.sampled() else self._handle
+            result = await handling(call, incoming)
+            if result is None:
+                pass  # it went out as a stream
+            elif len(result) > INLINE_BYTES_MAX:
                 await self._answer_bulk(msg, result)
             elif not self._bus.nc.post(msg.reply, result):
                 await self._publish(msg.reply, result, None)
         except asyncio.CancelledError:
             reason = call.reason or CallCancelled(f"instance {self.instance_id} was stopped")
             kind = reason.kind
-            await self._fail(call.msg, reason)
+            await self._fail(call, reason)
             if call.reason is None:
                 raise
         except LathError as e:
             kind = e.kind
-            await self._fail(call.msg, e)
+            await self._fail(call, e)
         except Exception as e:
             kind = "internal"
             _log.exception("a call failed unexpectedly", subject=call.msg.subject)
-            await self._fail(call.msg, Internal(f"{type(e).__name__}: {e}"))
+            await self._fail(call, Internal(f"{type(e).__name__}: {e}"))
         finally:
             watched.discard(call)
             del self._running[call.key]
@@ -273,7 +278,19 @@ class CallServer:
     def _tasks(self) -> set[asyncio.Task[None]]:
         return {call.task for call in self._running.values() if call.task is not None}
 
-    async def _traced(self, running: Running, call: IncomingCall) -> bytes:
+    async def _handle(self, running: Running, call: IncomingCall) -> bytes | None:
+        """Runs a call; returns its result, or None where that has gone out as a stream."""
+        try:
+            result = await self._handler(call)
+            if isinstance(result, bytes):
+                return result
+            await self._answer_on(running, result)
+            return None
+        finally:
+            if call.stream is not None:
+                await call.stream.aclose()
+
+    async def _traced(self, running: Running, call: IncomingCall) -> bytes | None:
         s = call.subject
         interface = _interface(s)
         attributes: dict[str, AttributeValue] = {
@@ -289,7 +306,7 @@ class CallServer:
         name = f"{interface}.{s.function}" if interface else s.function
         with telemetry.span(name, "server", attributes):
             try:
-                return await self._handler(call)
+                return await self._handle(running, call)
             except asyncio.CancelledError:
                 if running.reason is not None:
                     raise running.reason from None  # so that the span tells why
@@ -322,8 +339,22 @@ class CallServer:
                 # Its caller has gone, and there is nobody to tell.
                 _log.info("a large result was not fetched", subject=msg.subject, reason=str(e))
 
-    async def _fail(self, msg: Msg, error: LathError) -> None:
-        await self._publish(msg.reply, body_of(error), headers_of(error))
+    async def _answer_on(self, call: Running, result: Streamed) -> None:
+        """Answers, and sends what follows. From the answer on the stream says what goes wrong."""
+        try:
+            stream = (await StreamPort.of(self._bus)).outgoing()
+            with stream:
+                call.answered = True
+                reply = call.msg.reply
+                await self._publish(reply, result.payload, {HEADER_STREAM: OPEN}, reply=stream.subject)
+                stream.announced()
+                await stream.send(result.chunks, result.after)
+        finally:
+            await result.chunks.aclose()
+
+    async def _fail(self, call: Running, error: LathError) -> None:
+        if not call.answered:
+            await self._publish(call.msg.reply, body_of(error), headers_of(error))
 
     async def _publish(self, to: str, data: bytes, headers: dict[str, str] | None, reply: str = "") -> None:
         """Answers, now or never: a late answer has nobody waiting for it."""
@@ -385,6 +416,8 @@ class CallServer:
 
 
 def _expire(call: Running) -> None:
+    if call.answered:
+        return
     call.stop(DeadlineExceeded(f"{call.subject.function} did not end within {call.header.ms_left} ms"))
 
 

@@ -169,7 +169,7 @@ async def test_answers_that_nobody_waits_for_are_ignored(caller_bus: Bus, server
 
     async with CallServer(server_bus, "kv", "i1", answer_twice), Caller(caller_bus, None, "app") as caller:
         await caller.call("kv", TAIL, b"", linked=True)
-        inbox = caller._inbox
+        inbox = caller.replies.subject("")
         for token in ("unknown", "a.b", "*"):
             await server_bus.nc.publish(f"{inbox}{token}", b"forged")
         await server_bus.flush()
