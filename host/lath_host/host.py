@@ -190,6 +190,7 @@ class Host:
             start_line=self._provider_start,
             config_values=configs.arrived,
             forget=lambda target, instance: end_presence(bus, target, instance),
+            caller=caller,
         )
         served = _Served()
         link_events = LinkEvents(bus, self.id, self.id, kind="host")

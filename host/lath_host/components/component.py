@@ -13,10 +13,11 @@ from lath.bus import Bus
 from lath.codec import ComponentHandle, unpack_for_type
 from lath.codec.handles import parse_tokens
 from lath.errors import DeadlineExceeded, Draining, Internal, InvalidArgument, LimitExceeded, PayloadTooLarge
+from lath.http import HttpRequest, HttpResponse
 from lath.model import ComponentDescription, Link, Presence
 from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
 from lath.presence import PresenceAnnouncer
-from lath.rpc import Caller, CallServer, IncomingCall
+from lath.rpc import Caller, CallServer, IncomingCall, Streamed
 from lath.subjects import RELEASE_FUNCTION, RENEW_FUNCTION
 from lath.telemetry import get_logger, measuring, sampled
 from lath_host.components import guest_config, link_choice
@@ -24,6 +25,7 @@ from lath_host.components.deployment import Deployment
 from lath_host.components.fusion import FusedWay, Fusion
 from lath_host.components.fusion_plan import Member
 from lath_host.components.held import HeldHandles, near_of
+from lath_host.components.http_way import HttpWay
 from lath_host.components.imports import GuestCall, Imports
 from lath_host.components.local import LocalCall, LocalTargets, observed
 from lath_host.components.offered import Offer, Offered
@@ -94,6 +96,7 @@ class Component:
         )
         self._admission = Admission(self.id, self._limits.max_instances, self._limits.queue_max)
         self._pool = self._make_pool(self._limits, admission=self._admission)
+        self._http = HttpWay(self.id, self._pool, lambda: self.deployment.limits.timeout_ms)
         self.fused_way = FusedWay(self.id, parts.engine, self._make_fused_pool)
         service = service_interface(compiled.world)
         self._service = (
@@ -232,7 +235,7 @@ class Component:
 
     # --- calls -----------------------------------------------------------------------------------------
 
-    async def _serve(self, call: IncomingCall) -> bytes:
+    async def _serve(self, call: IncomingCall) -> bytes | Streamed:
         """A call that came over the bus."""
         subject, header = call.subject, call.header
         if subject.source != CLIENT_SOURCE or subject.link != NO_LINK:
@@ -241,6 +244,8 @@ class Component:
         export = self.offered.find(
             subject.namespace, subject.package, subject.interface, header.interface_version, subject.function
         )
+        if export.http:
+            return await self._http.remote(export.interface, call)
         params = unpack_for_type(call.payload)
         context = GuestCall(call.deadline, header.app_version)
         result: bytes = _sendable(export.pack, await self._run(export, params, context, near_of(call.near)))
@@ -264,6 +269,14 @@ class Component:
             if export.check is not None:
                 _sendable(export.check, result)
             return result
+
+    async def http_local(self, call: LocalCall, request: HttpRequest) -> HttpResponse:
+        """A request of a provider that is built into this host (local.LocalTarget)."""
+        name = call.interface
+        path = (call.source, name.namespace, name.package, call.link_name, name.interface)
+        await self._parts.routes.admit(path, self.id, call.revision, call.deadline)
+        export = self.offered.find(name.namespace, name.package, name.interface, name.version, call.function)
+        return await self._http.answer(export.interface, request, call.deadline, call.app_version)
 
     async def _run(self, export: Offer, params: Any, context: GuestCall, near: bytes) -> Any:
         if not isinstance(params, list):

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol
 
 from lath import telemetry
 from lath.errors import CallCancelled, LathError
+from lath.http import HttpRequest, HttpResponse
 from lath.model import Revision
 from lath.names import InterfaceName
 
@@ -70,6 +71,12 @@ class LocalTarget(Protocol):
 
     def call_local(self, call: LocalCall) -> Coroutine[Any, Any, Any]:
         """Runs a call by its deadline; takes and returns wire values; raises `LathError`."""
+
+    async def http_local(self, call: LocalCall, request: HttpRequest) -> HttpResponse:
+        """Answers a request, by the deadline of a call of `wasi:http/incoming-handler`; raises `LathError`.
+
+        The call holds all but the request. Its spans and metrics are the caller's to make.
+        """
 
 
 class LocalHome(LocalTarget, Protocol):

@@ -10,6 +10,7 @@ from lath.codec import result_packer, size_check
 from lath.errors import NotFound
 from lath.names import NO_LINK, InterfaceName, versions_compatible
 from lath.wit.types import Func, World
+from lath_host.engine.http.exchange import incoming_handler
 from lath_host.engine.values import ExportedHandle, handles_in
 
 WORLD_LEVEL: Final = ""
@@ -29,6 +30,7 @@ class Offer:
         pack: Packs the wire value of its result.
         check: Refuses a result that is too large to be sent, without packing it; None where none can be.
         owned: Whether its types mention resources that live in the component's own instances.
+        http: Whether it answers HTTP requests, so that calls of it bring these.
     """
 
     interface: str
@@ -37,6 +39,7 @@ class Offer:
     pack: Callable[[Any], bytes]
     check: Callable[[Any], None] | None
     owned: bool
+    http: bool
 
 
 class Offered:
@@ -104,7 +107,8 @@ class Offered:
             )
         types = [*(param.type for param in func.params), func.result]
         owned = any(isinstance(handle, ExportedHandle) for type_ in types for handle in handles_in(type_))
-        return Offer(name, function, func, result_packer(func), size_check(func.result), owned)
+        http = incoming_handler([name]) is not None
+        return Offer(name, function, func, result_packer(func), size_check(func.result), owned, http)
 
     def version_of(self, asked: InterfaceName) -> str:
         """The export that answers calls of an interface, by the name that it has in the component.

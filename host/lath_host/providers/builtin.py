@@ -14,10 +14,13 @@ from typing import Any, Final
 
 from lath.bus import Bus
 from lath.errors import InvalidArgument, NotFound
+from lath.http import HttpRequest, HttpResponse
 from lath.model import ProviderStatus
 from lath.names import new_id
 from lath.provider import Provider, ProviderInstance
+from lath.rpc import Caller
 from lath_host.components.local import LocalCall, LocalTargets, observed
+from lath_host.providers.nearby import Nearby
 from lath_host.providers.supervisor import ProviderSpec
 
 ENTRY_POINTS: Final = "lath.providers"
@@ -62,6 +65,7 @@ class BuiltinProvider:
         targets: Where it is offered to the components here.
         config: Reads its config, at the start.
         presence_ttl_ms: How long its presence holds without renewal.
+        caller: The host's, for the calls that it makes itself.
     """
 
     pid: int | None = None
@@ -77,6 +81,7 @@ class BuiltinProvider:
         targets: LocalTargets,
         config: Callable[[], Awaitable[Mapping[str, str]]],
         presence_ttl_ms: int,
+        caller: Caller,
     ) -> None:
         self.spec = spec
         self.status: ProviderStatus = "starting"
@@ -88,6 +93,7 @@ class BuiltinProvider:
         self._targets = targets
         self._config = config
         self._presence_ttl_ms = presence_ttl_ms
+        self._nearby = Nearby(targets, caller, bus.lattice)
         self._instance: ProviderInstance | None = None
         self._calls = itertools.count(1)
 
@@ -105,6 +111,7 @@ class BuiltinProvider:
             host_id=self._host_id,
             config=dict(await self._config()),
             presence_ttl_ms=self._presence_ttl_ms,
+            nearby=self._nearby,
         )
         await self._instance.start()
         self.status = "running"
@@ -122,6 +129,14 @@ class BuiltinProvider:
 
     def has_room(self) -> bool:
         return self.status == "running" and self._instance is not None and self._instance.accepting
+
+    async def http_local(self, call: LocalCall, request: HttpRequest) -> HttpResponse:
+        """Refuses a request: providers serve no HTTP to links.
+
+        Raises:
+            NotFound: Always.
+        """
+        raise NotFound(f"provider {self.spec.id} does not serve {call.interface}")
 
     async def call_local(self, call: LocalCall) -> Any:
         """A call of a component of this host; wire values in and out."""

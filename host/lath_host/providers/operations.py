@@ -12,6 +12,7 @@ from lath.errors import Conflict, LathError, NotFound
 from lath.model import LostParticipant, ProviderDescription, ProviderStatus, StartProvider
 from lath.names import shown
 from lath.provider import Provider
+from lath.rpc import Caller
 from lath.telemetry import get_logger
 from lath_host.components.local import LocalTargets
 from lath_host.events import EventPublisher
@@ -57,6 +58,7 @@ class Providers:
         start_line: Makes the line that a process is started with, for a spec, an instance id and its config.
         config_values: Merges named config.
         forget: Ends the presence of an instance that died without doing so itself.
+        caller: For the calls that built-in ones make.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Providers:
         start_line: Callable[[ProviderSpec, str, Mapping[str, str]], bytes],
         config_values: Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]],
         forget: Callable[[str, str], Awaitable[None]],
+        caller: Caller,
     ) -> None:
         self._bus = bus
         self._host_id = host_id
@@ -81,6 +84,7 @@ class Providers:
         self._start_line = start_line
         self._config_values = config_values
         self._forget = forget
+        self._caller = caller
         self._running: dict[str, Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -177,7 +181,14 @@ class Providers:
             return await self._config_values(spec.config_names)
 
         provider = BuiltinProvider(
-            spec, found, self._bus, self._host_id, self._targets, config, self._presence_ttl_ms
+            spec,
+            found,
+            self._bus,
+            self._host_id,
+            self._targets,
+            config,
+            self._presence_ttl_ms,
+            self._caller,
         )
         self._check_free(spec.id)
         self._running[spec.id] = provider

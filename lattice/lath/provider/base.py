@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 from lath import wit
 from lath.bus import Credentials
 from lath.codec import Err, FuncCodec, Wire
 from lath.errors import InvalidArgument
+from lath.http import HttpRequest, HttpResponse
 from lath.names import InterfaceName
 from lath.provider.call import Call
 from lath.provider.errors import OpError
@@ -31,6 +32,14 @@ OperationKey: TypeAlias = tuple[str, str, str, str]
 Caller: TypeAlias = Callable[..., Awaitable[Any]]
 
 
+class HttpAsker(Protocol):
+    """Has the component at the target of a link answer a request."""
+
+    async def __call__(
+        self, link: Link, request: HttpRequest, *, timeout_ms: float = ...
+    ) -> HttpResponse: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
     """Where a provider runs. `self.context` has it from before `start` on.
@@ -45,6 +54,9 @@ class ProviderContext:
         config: What it was started with.
         call: Calls the other end of a link of which the provider is the source:
             `await self.context.call(link, "acme:app/handler", "handle", argument)`.
+        http: Has the component at the other end of such a link answer a request:
+            `response = await self.context.http(link, HttpRequest(path_with_query="/"), timeout_ms=5_000)`;
+            see `lath.provider.outgoing.OutgoingCalls.http`.
     """
 
     lattice: str
@@ -55,6 +67,7 @@ class ProviderContext:
     credentials: Credentials | None = field(repr=False)
     config: Mapping[str, str] = field(repr=False)
     call: Caller = field(repr=False)
+    http: HttpAsker = field(repr=False)
 
 
 class Operation:

@@ -14,6 +14,7 @@ from lath.backoff import Backoff
 from lath.bus import Bus, Credentials
 from lath.codec import Wire
 from lath.errors import LathError, Unavailable
+from lath.http import HttpRequest, HttpResponse
 from lath.links import LinkChange, LinkView
 from lath.mirror import Change, Mirror
 from lath.model import PRESENCE_TTL_MS, HeldLink, LinkSelector, LostParticipant, Presence, Revision
@@ -24,7 +25,7 @@ from lath.provider.dispatch import Asked, Dispatch
 from lath.provider.events import LinkEvents
 from lath.provider.link import Link
 from lath.provider.opener import ProviderOpener
-from lath.provider.outgoing import TIMEOUT_MS, OutgoingCalls
+from lath.provider.outgoing import TIMEOUT_MS, Nearby, OutgoingCalls
 from lath.provider.table import LinkTable
 from lath.redact import redacted
 from lath.rpc import CallServer
@@ -58,6 +59,7 @@ class ProviderInstance:
         nats_url: The bus's URL with everything needed to connect to it again; by default `bus.url`.
         credentials: The provider's own, for `nats_url`.
         backoff: For links that fail.
+        nearby: What the host lends to a provider that is built into it.
     """
 
     kind: Literal["provider"] = "provider"
@@ -75,6 +77,7 @@ class ProviderInstance:
         nats_url: str = "",
         credentials: Credentials | None = None,
         backoff: Backoff | None = None,
+        nearby: Nearby | None = None,
     ) -> None:
         self.id = check_target(provider_id, "provider id")
         self.instance_id = instance_id or new_id()
@@ -109,7 +112,7 @@ class ProviderInstance:
             self._dispatch.remote,
             metadata={"kind": "provider", "host": host_id, "name": type(provider).__name__},
         )
-        self._outgoing = OutgoingCalls(bus, provider_id)
+        self._outgoing = OutgoingCalls(bus, provider_id, nearby)
         self._presence = PresenceAnnouncer(bus, self._own_presence(presence_ttl_ms))
         self._removers: list[Callable[[], None]] = []
         self._first: asyncio.Task[None] | None = None
@@ -125,6 +128,7 @@ class ProviderInstance:
             credentials=credentials,
             config=self._config,
             call=self._outgoing.call,
+            http=self._outgoing.http,
         )
 
     # --- its life ------------------------------------------------------------------------------------
@@ -313,6 +317,10 @@ class ProviderInstance:
     ) -> Any:
         """Calls the target of a link of which the provider is the source; see `OutgoingCalls.call`."""
         return await self._outgoing.call(link, interface, function, *args, timeout_ms=timeout_ms)
+
+    async def http(self, link: Link, request: HttpRequest, *, timeout_ms: float = TIMEOUT_MS) -> HttpResponse:
+        """Has the target of such a link answer a request; see `OutgoingCalls.http`."""
+        return await self._outgoing.http(link, request, timeout_ms=timeout_ms)
 
     # --- what the link verbs ask (LinkHolder) --------------------------------------------------------
 

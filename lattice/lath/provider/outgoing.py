@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Protocol
 
 from lath import subjects, wit
 from lath.bus import Bus
 from lath.codec import Err, FuncCodec, Ok, component_handles_in_params
 from lath.codec.handles import FindHandles, home_of
-from lath.errors import NotFound
+from lath.errors import DidNotRun, NotFound, Overloaded
+from lath.http import HttpRequest, HttpResponse
+from lath.http.calling import FUNCTION, INTERFACE, HttpCaller
 from lath.names import InterfaceName
 from lath.provider.errors import OpError
 from lath.provider.link import Link
-from lath.rpc import Caller
+from lath.rpc import Caller, FailedAttempt, may_retry
 
 TIMEOUT_MS: int = 10_000
 """A missing time-out means this, as everywhere."""
 
 
+class Neighbour(Protocol):
+    """A target in the provider's own process, which can take a call now.
+
+    Attributes:
+        instance_id: The instance of the target that it is.
+    """
+
+    instance_id: str
+
+    async def http(self, link: Link, request: HttpRequest, deadline: float) -> HttpResponse:
+        """Has it answer a request, which must have begun by the deadline (loop time)."""
+
+
+class Nearby(Protocol):
+    """What a host lends to a provider built into it.
+
+    Attributes:
+        caller: Calls over the bus; it knows the instances of every target.
+    """
+
+    caller: Caller
+
+    def find(self, target_id: str) -> Neighbour | None:
+        """The target, where it is in this process."""
+
+
 class OutgoingCalls:
     """Calls the other ends of a provider's links.
 
-    It knows no instances of them (a provider may not read the presence of others), so calls go to the
-    target's queue group; those with handles of a component's resources go to the instance that these name.
+    A provider in a process of its own knows no instances of them (it may not read the presence of others),
+    so calls go to the target's queue group; those with handles of a component's resources go to the instance
+    that these name. One that is built into a host calls by what that knows.
     """
 
-    def __init__(self, bus: Bus, provider_id: str) -> None:
-        self._caller = Caller(bus, None, provider_id)
+    def __init__(self, bus: Bus, provider_id: str, nearby: Nearby | None = None) -> None:
+        self._nearby = nearby
+        self._caller = Caller(bus, None, provider_id) if nearby is None else nearby.caller
+        self._http = HttpCaller(bus, self._caller)
         self._codecs: dict[tuple[str, str], tuple[InterfaceName, FuncCodec, FindHandles | None]] = {}
 
     async def call(
@@ -73,9 +105,49 @@ class OutgoingCalls:
             raise OpError(result.error)
         return result.value if isinstance(result, Ok) else result
 
+    async def http(self, link: Link, request: HttpRequest, *, timeout_ms: float = TIMEOUT_MS) -> HttpResponse:
+        """Has the component at the target of `link` answer a request (`wasi:http/incoming-handler`).
+
+        The body of the response must be iterated to its end, or closed: closing it ends the guest. What its
+        iteration raises (`LathError`) says that the response is not whole. A body of the request is read as
+        the guest reads it, and no more once the response has ended.
+
+        Args:
+            link: A link of which this provider is the source.
+            request: What is asked.
+            timeout_ms: How long the response may take to begin. How long the guest may keep it waiting after
+                that is the component's own limit, or this where it has none.
+
+        Returns:
+            The response, as soon as the guest has set its head.
+
+        Raises:
+            LathError: There is no response; see `lath.errors`.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
+        earlier = None
+        neighbour = self._nearby.find(link.target) if self._nearby is not None else None
+        if neighbour is not None:
+            try:
+                return await neighbour.http(link, request, deadline)
+            except DidNotRun as error:  # so nothing was read of its body
+                if not may_retry(error, 1, isinstance(error, Overloaded)):
+                    raise
+                earlier = FailedAttempt(neighbour.instance_id, error)
+        return await self._http.call(
+            link.target,
+            subjects.call_tail(link.source_id, link.name, INTERFACE, FUNCTION),
+            request,
+            timeout_ms=(deadline - asyncio.get_running_loop().time()) * 1000,
+            linked=True,
+            revision=link.revision,
+            earlier=earlier,
+        )
+
     async def close(self) -> None:
         """Ends the calls that run."""
-        await self._caller.close()
+        if self._nearby is None:
+            await self._caller.close()
 
     def _codec(self, interface: str, function: str) -> tuple[InterfaceName, FuncCodec, FindHandles | None]:
         known = self._codecs.get((interface, function))

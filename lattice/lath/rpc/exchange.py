@@ -21,7 +21,7 @@ from lath.rpc.bulk import INLINE_BYTES_MAX
 from lath.rpc.caller import Caller
 from lath.rpc.pending import Pending
 from lath.rpc.replies import may_answer
-from lath.rpc.sending import check
+from lath.rpc.sending import check, is_nobody
 from lath.rpc.stream_port import StreamPort
 from lath.rpc.streams import OPEN, IncomingStream, OutgoingStream
 from lath.subjects import HEADER_STREAM
@@ -134,14 +134,21 @@ class Exchanges:
                 port = await StreamPort.of(self._bus)
         except TimeoutError:
             raise DeadlineExceeded("the connection for streams could not be made in time") from None
-        stream = port.outgoing(name=pending.call_id, on_reply=self._caller.replies.take)
+        stream = port.outgoing(pending.call_id)
         streams.append(stream)
+
+        def take(msg: Msg) -> None:
+            if not (stream.touched and is_nobody(msg)):  # then it is about a message of the stream
+                self._caller.replies.take(msg)
+
         upload = _Upload(stream, body, pending)
         try:
-            await port.client.publish(
-                pending.subject, payload, stream.subject, {**headers, HEADER_STREAM: OPEN}
-            )
-            return await self._answer(pending, await pending.future, port.client, linked, upload)
+            with port.replies(pending.call_id, take):
+                await port.client.publish(
+                    pending.subject, payload, stream.subject, {**headers, HEADER_STREAM: OPEN}
+                )
+                msg = await pending.future
+            return await self._answer(pending, msg, port.client, linked, upload)
         except BaseException:
             await upload.close()
             raise

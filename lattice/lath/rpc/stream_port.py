@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nats.aio.msg import Msg
@@ -29,6 +30,7 @@ _VERBS: Final = frozenset({"pull", "data", "end", "error", "stop", "ask", "here"
 _FINAL: Final = frozenset({"end", "error", "stop", "gone"})
 """What needs no answer where its stream is over."""
 _DIGITS_MAX: Final = 18
+_STATUS: Final = "Status"
 
 _log = telemetry.get_logger("lath.rpc")
 _ports: Final[weakref.WeakKeyDictionary[Bus, StreamPort]] = weakref.WeakKeyDictionary()
@@ -44,6 +46,7 @@ class StreamPort:
         self._opening = asyncio.Lock()
         self._opened = False
         self._ends: dict[str, End] = {}
+        self._replies: dict[str, Callable[[Msg], None]] = {}
         self._readers = 0
         self._looking: asyncio.Task[None] | None = None
 
@@ -78,14 +81,22 @@ class StreamPort:
         """Whether no stream ends here."""
         return not self._ends
 
-    def outgoing(self, *, name: str = "", on_reply: Callable[[Msg], None] | None = None) -> OutgoingStream:
+    def outgoing(self, name: str = "") -> OutgoingStream:
         """The end of a stream that is written here.
 
         Args:
             name: The last token of its subject; a new id without.
-            on_reply: Is given what arrives on that subject and is not of the stream: the reply of a call.
         """
-        return OutgoingStream(self, name or new_id(), on_reply)
+        return OutgoingStream(self, name or new_id())
+
+    @contextmanager
+    def replies(self, name: str, take: Callable[[Msg], None]) -> Iterator[None]:
+        """Has `take` given what arrives on the subject of a stream and is not of it: the reply of a call."""
+        self._replies[name] = take
+        try:
+            yield
+        finally:
+            del self._replies[name]
 
     def incoming(self, client: BusClient, subject: str) -> IncomingStream:
         """The end of a stream that is read here.
@@ -141,12 +152,16 @@ class StreamPort:
             _log.exception("could not take a message of a stream", subject=msg.subject[:200])
 
     def _take(self, msg: Msg) -> None:
-        end = self._ends.get(msg.subject[len(self._inbox) + 1 :])
+        name = msg.subject[len(self._inbox) + 1 :]
+        end = self._ends.get(name)
         headers = msg.headers or {}
         text = headers.get(HEADER_STREAM)
         if text is None or text == streams.OPEN:
-            if end is not None:
-                end.take_other(msg)
+            take = self._replies.get(name)
+            if end is not None and end.begun and _STATUS in headers:
+                end.unheard()
+            elif take is not None:
+                take(msg)
             elif HEADER_ASK in headers and may_answer(msg.reply):
                 self.client.post(msg.reply, b"")  # nobody waits for that call
             return

@@ -100,6 +100,11 @@ class End:
         self._port.forget(self._name)
 
     @property
+    def begun(self) -> bool:
+        """Whether the other end is known."""
+        return bool(self._peer)
+
+    @property
     def error(self) -> LathError | None:
         """Why there will be no more of it; None while there may be."""
         return self._error
@@ -121,8 +126,8 @@ class End:
         if verb == "ask":
             self._mention("here", self._count())
 
-    def take_other(self, msg: Msg) -> None:
-        """A message that is none of a stream: the server's, that nobody listens at the other end."""
+    def unheard(self) -> None:
+        """The server says that nobody listens at the other end."""
         now = self._loop.time()
         if not self._struck:
             self._struck = now
@@ -181,9 +186,8 @@ class OutgoingStream(End):
         touched: Whether the other end has asked for anything.
     """
 
-    def __init__(self, port: StreamPort, name: str, on_reply: Callable[[Msg], None] | None) -> None:
+    def __init__(self, port: StreamPort, name: str) -> None:
         super().__init__(port, name, port.client, "")
-        self._on_reply = on_reply
         self._sent = 0
         self._limit = 0
         self._messages_left = 0
@@ -259,12 +263,6 @@ class OutgoingStream(End):
         if self._peer and self._error is None:
             told = {HEADER_STREAM: "error,0", **headers_of(error)}
             self._client.post(self._peer, body_of(error), self.subject, told)
-
-    def take_other(self, msg: Msg) -> None:
-        if self._on_reply is not None and not (self._peer and msg.headers and "Status" in msg.headers):
-            self._on_reply(msg)
-        else:
-            super().take_other(msg)
 
     def _on(self, verb: str, count: int, msg: Msg) -> None:
         if verb in ("stop", "gone"):

@@ -1,0 +1,199 @@
+"""The way of HTTP requests into a component: from the bus, and from this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+
+from lath.errors import CallCancelled, DeadlineExceeded
+from lath.http import HttpRequest, HttpResponse, ResponseBody
+from lath.http.serving import request_of, result_of
+from lath.rpc import IncomingCall, Streamed
+from lath.telemetry import measuring, sampled
+from lath_host.components.imports import ENDLESS, GuestCall
+from lath_host.components.local import LocalCall, LocalTarget, observed
+from lath_host.engine.http.exchange import HttpHandler
+from lath_host.engine.pool import InstancePool
+from lath_host.engine.usage import tell_bytes
+
+
+class HttpWay:
+    """Hands requests to the pool of a component, and minds their deadlines.
+
+    Args:
+        component_id: For messages and metrics.
+        pool: Runs it.
+        timeout_ms: How long its guests may keep others waiting; None: as long as the request's own time-out.
+    """
+
+    def __init__(self, component_id: str, pool: InstancePool, timeout_ms: Callable[[], int | None]) -> None:
+        self._id = component_id
+        self._pool = pool
+        self._timeout_ms = timeout_ms
+
+    async def remote(self, interface: str, call: IncomingCall) -> bytes | Streamed:
+        """Serves a request that came over the bus.
+
+        Args:
+            interface: The export that serves, by its name in the component.
+            call: The call that brings it; a link has let it in.
+
+        Raises:
+            InvalidArgument: It brings no request.
+            LathError: There is no response.
+        """
+        request = request_of(call)
+        return await result_of(await self.answer(interface, request, call.deadline, call.header.app_version))
+
+    async def answer(
+        self, interface: str, request: HttpRequest, deadline: float, app_version: str
+    ) -> HttpResponse:
+        """Has a request answered. The body of the response must be iterated to its end, or closed.
+
+        Args:
+            interface: As above.
+            request: What is asked.
+            deadline: Until when the response must have begun; loop time, seconds.
+            app_version: Of the app that the request belongs to.
+
+        Raises:
+            LathError: There is no response.
+        """
+        left_ms = int((deadline - asyncio.get_running_loop().time()) * 1000)
+        if left_ms <= 0:
+            raise DeadlineExceeded(f"the time-out passed before the request to {self._id} was run")
+        sizes = _Sizes(self._id, request) if measuring() or sampled() else None
+        handler = HttpHandler(self._pool, interface)
+        # Its imports have time-outs of their own: it may go on for long after the deadline of the head.
+        context = GuestCall(ENDLESS, app_version)
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await handler.serve(
+                    request, context=context, timeout_ms=self._timeout_ms() or left_ms
+                )
+        except TimeoutError:
+            raise DeadlineExceeded(f"{self._id} did not answer within {left_ms} ms") from None
+        if sizes is not None:
+            response.body = Ending(response.body, sizes.count, sizes.tell)
+        return response
+
+
+async def http_locally(
+    target: LocalTarget, target_id: str, call: LocalCall, request: HttpRequest
+) -> HttpResponse:
+    """Makes a request to a target in this process; the spans and metrics of both sides.
+
+    Raises:
+        LathError: As the target raised it.
+    """
+    if not sampled() and not measuring():
+        return await target.http_local(call, request)
+    begun: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+    # In a task of its own, since the spans end with the body, which whoever asked reads in tasks of theirs.
+    task = asyncio.create_task(_observe(target, target_id, call, request, begun), name="lath-http-observed")
+    try:
+        await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
+    except BaseException:
+        task.cancel()
+        await asyncio.wait([task])
+        if begun.done():
+            await begun.result().body.aclose()
+        raise
+    if not begun.done():
+        task.result()
+    return begun.result()
+
+
+async def _observe(
+    target: LocalTarget,
+    target_id: str,
+    call: LocalCall,
+    request: HttpRequest,
+    begun: asyncio.Future[HttpResponse],
+) -> None:
+    with ExitStack() as sides:
+        sides.enter_context(observed("client", target_id, target.instance_id, call))
+        sides.enter_context(observed("server", target_id, target.instance_id, call))
+        response = await target.http_local(call, request)
+        ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+        def end(error: BaseException | None) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        response.body = Ending(response.body, len, end)
+        begun.set_result(response)
+        error = await ended
+        if error is not None:
+            raise error
+
+
+class _Sizes:
+    """Counts the bytes of an exchange, for its span and the metrics."""
+
+    def __init__(self, component_id: str, request: HttpRequest) -> None:
+        self._id = component_id
+        self._received = self._sent = 0
+        if request.body is not None:
+            request.body = self._counted(request.body)
+
+    async def _counted(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in body:
+            self._received += len(chunk)
+            yield chunk
+
+    def count(self, chunk: bytes) -> None:
+        """A chunk of the response."""
+        self._sent += len(chunk)
+
+    def tell(self, error: BaseException | None) -> None:
+        """The response has ended."""
+        tell_bytes(self._id, self._received, self._sent)
+
+
+class Ending:
+    """The body of a response of which something follows, and its end.
+
+    Args:
+        body: The body.
+        seen: Is given every chunk.
+        ended: Called once, when it has ended, failed (with the error) or been closed.
+    """
+
+    def __init__(
+        self,
+        body: ResponseBody,
+        seen: Callable[[bytes], object],
+        ended: Callable[[BaseException | None], object],
+    ) -> None:
+        self._body = body
+        self._seen = seen
+        self._ended: Callable[[BaseException | None], object] | None = ended
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._body)
+        except StopAsyncIteration:
+            self._end(None)
+            raise
+        except Exception as error:
+            self._end(error)
+            raise
+        self._seen(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Wants no more of it."""
+        try:
+            await self._body.aclose()
+        finally:
+            self._end(CallCancelled("its caller wanted no more of the response"))
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(error)
