@@ -75,7 +75,7 @@ class HttpWay:
         except TimeoutError:
             raise DeadlineExceeded(f"{self._id} did not answer within {left_ms} ms") from None
         if sizes is not None:
-            response.body = Ending(response.body, sizes.count, sizes.tell)
+            sizes.follow(response)
         return response
 
 
@@ -116,6 +116,9 @@ async def _observe(
         sides.enter_context(observed("client", target_id, target.instance_id, call))
         sides.enter_context(observed("server", target_id, target.instance_id, call))
         response = await target.http_local(call, request)
+        if response.whole is not None:
+            begun.set_result(response)
+            return
         ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
         def end(error: BaseException | None) -> None:
@@ -135,7 +138,9 @@ class _Sizes:
     def __init__(self, component_id: str, request: HttpRequest) -> None:
         self._id = component_id
         self._received = self._sent = 0
-        if request.body is not None:
+        if isinstance(request.body, bytes):
+            self._received = len(request.body)
+        elif request.body is not None:
             request.body = self._counted(request.body)
 
     async def _counted(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -143,12 +148,17 @@ class _Sizes:
             self._received += len(chunk)
             yield chunk
 
-    def count(self, chunk: bytes) -> None:
-        """A chunk of the response."""
+    def follow(self, response: HttpResponse) -> None:
+        """Tells the sizes at the end of the response."""
+        if response.whole is not None:
+            tell_bytes(self._id, self._received, len(response.whole))
+        else:
+            response.body = Ending(response.body, self._count, self._tell)
+
+    def _count(self, chunk: bytes) -> None:
         self._sent += len(chunk)
 
-    def tell(self, error: BaseException | None) -> None:
-        """The response has ended."""
+    def _tell(self, error: BaseException | None) -> None:
         tell_bytes(self._id, self._received, self._sent)
 
 

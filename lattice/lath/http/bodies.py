@@ -88,7 +88,7 @@ class Continued:
 
     Args:
         first: Its beginning.
-        rest: What follows; None: nothing.
+        rest: What follows.
         ended: Called at its end, with nothing left; what it raises the reader gets.
         close: Called when its reader wants no more, and after it has ended or failed.
     """
@@ -96,12 +96,12 @@ class Continued:
     def __init__(
         self,
         first: bytes,
-        rest: AsyncIterator[bytes] | None,
+        rest: AsyncIterator[bytes],
         ended: Callable[[], None],
         close: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._first = first
-        self._rest = rest
+        self._rest: AsyncIterator[bytes] | None = rest
         self._ended = ended
         self._close = close
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, InvalidArgument
 from lath.http import wire
 from lath.http.bodies import Ahead, Continued
-from lath.http.messages import Header, HttpRequest, HttpResponse
+from lath.http.messages import Header, HttpRequest, HttpResponse, WholeBody
 from lath.names import InterfaceName
 from lath.rpc.exchange import Answer, Body, Exchanges
 
@@ -49,13 +50,12 @@ class HttpCaller:
             LathError: There is no response.
         """
         deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
-        ahead = Ahead(request.body) if request.body is not None else None
-        first = await ahead.begin(wire.BODY_BYTES_MAX) if ahead is not None else None
+        first, ahead = await _begin(request.body)
         try:
             follows = None
-            if ahead is not None and not ahead.whole:
+            if ahead is not None:
                 follows = Body(ahead, lambda: wire.pack_trailers(_trailers(request)))
-            trailers = _trailers(request) if ahead is not None and follows is None else []
+            trailers = _trailers(request) if follows is None else []
             payload = wire.pack_request(request, first, trailers)
             left_ms = max(1.0, (deadline - asyncio.get_running_loop().time()) * 1000)
             answer = await self._exchanges.call(target, tail, payload, follows, timeout_ms=left_ms, **routing)
@@ -70,14 +70,22 @@ class HttpCaller:
             raise Internal(f"the response of {target} is malformed: {e.message}") from e
 
 
+async def _begin(body: AsyncIterator[bytes] | bytes | None) -> tuple[bytes | None, Ahead | None]:
+    """As much of a body as goes with the message, and what follows, if anything does."""
+    if body is None or (isinstance(body, bytes) and len(body) <= wire.BODY_BYTES_MAX):
+        return body, None
+    ahead = Ahead(WholeBody(body) if isinstance(body, bytes) else body)
+    first = await ahead.begin(wire.BODY_BYTES_MAX)
+    return first, None if ahead.whole else ahead
+
+
 async def _response(answer: Answer) -> HttpResponse:
     status, headers, first, trailers = wire.unpack_response(answer.payload)
     stream = answer.stream
     if stream is None:
         await answer.close()  # whoever has all of a response sends no more of the request
-        body = Continued(first, None, lambda: None)
-    else:
-        body = Continued(first, stream, lambda: trailers.extend(_after(stream.after)), close=answer.close)
+        return HttpResponse(status, headers, WholeBody(first), trailers, first)
+    body = Continued(first, stream, lambda: trailers.extend(_after(stream.after)), close=answer.close)
     return HttpResponse(status, headers, body, trailers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lath.http import wire
@@ -20,15 +21,21 @@ def request_of(call: IncomingCall) -> HttpRequest:
         InvalidArgument: The call brings something else.
     """
     request, first, trailers = wire.unpack_request(call.payload)
-    if first is None and call.stream is None:
-        return request
-    request.body = Continued(first or b"", call.stream, lambda: _take_trailers(call.stream, trailers))
+    stream = call.stream
+    if stream is None:
+        request.body = first
+    else:
+        ended = partial(_take_trailers, stream, trailers)
+        request.body = Continued(first or b"", stream, ended)
     request.trailers = lambda: trailers
     return request
 
 
 async def result_of(response: HttpResponse) -> bytes | Streamed:
     """The result that a response makes: in one message if it is small and all there, else with a stream."""
+    whole = response.whole
+    if whole is not None and len(whole) <= wire.BODY_BYTES_MAX:
+        return wire.pack_response(response.status, response.headers, whole, response.trailers)
     body = Ahead(response.body, response.body.aclose)
     try:
         first = await body.begin(wire.BODY_BYTES_MAX)
@@ -42,6 +49,5 @@ async def result_of(response: HttpResponse) -> bytes | Streamed:
     return Streamed(payload, body, lambda: wire.pack_trailers(response.trailers))
 
 
-def _take_trailers(stream: IncomingStream | None, trailers: list[Header]) -> None:
-    if stream is not None:
-        trailers.extend(wire.unpack_trailers(stream.after))
+def _take_trailers(stream: IncomingStream, trailers: list[Header]) -> None:
+    trailers.extend(wire.unpack_trailers(stream.after))
