@@ -15,6 +15,7 @@ from telling_guests import ABOUT, teller
 
 from lath.model import ComponentLimits
 from lath.server import Server
+from lath.telemetry.tracetree import read_traces
 from lath.testing import eventually
 from lath_control.client import Client
 
@@ -131,6 +132,33 @@ async def test_a_malformed_setting_ends_with_2_before_anything_is_asked(
     ran = await lath("scale", "teller", "7", *options)
     assert ran.code == 2
     assert said in " ".join(ran.err.split())
+
+
+async def test_a_trace_begins_with_the_command_that_calls(
+    lath: Lath, textstats: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATH_TRACE_DIR", str(tmp_path / "traces"))
+    call = ("call", textstats, "demo:text/stats.shout", "ada", "--trace")
+    called = await lath(*call)
+    assert called.code == 0, called.err
+    monkeypatch.setenv("TRACEPARENT", f"00-{'ab' * 16}-{'cd' * 8}-01")
+    assert f"trace {'ab' * 16}" in (await lath(*call)).err
+    begun, joined = (await asyncio.to_thread(read_traces, tmp_path / "traces")).values()
+    for trace, parent in ((begun, ""), (joined, "cd" * 8)):
+        (root,) = trace.roots
+        assert (root.name, root.parent_id, root.service) == ("lath call", parent, "lath-call")
+        assert [(each.name, each.kind) for each in root.children] == [("demo:text/stats.shout", "client")]
+    assert f"trace {begun.trace_id}" in called.err
+
+
+async def test_a_call_makes_no_spans_where_its_environment_samples_none(
+    lath: Lath, textstats: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATH_TRACE_DIR", str(tmp_path / "traces"))
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    called = await lath("call", textstats, "demo:text/stats.shout", "ada")
+    assert called.code == 0, called.err
+    assert await asyncio.to_thread(read_traces, tmp_path / "traces") == {}
 
 
 async def test_a_handle_that_a_call_prints_is_an_argument_of_the_next(

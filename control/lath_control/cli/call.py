@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Awaitable
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from lath import telemetry
 from lath.errors import InvalidArgument
 from lath.names import check_target, parse_function_path, shown
+from lath.subjects import HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath.telemetry import TraceContext
 from lath_control.cli import completion
 from lath_control.cli.output import Format
 from lath_control.cli.params import duration_ms
@@ -20,7 +25,7 @@ root = typer.Typer()
 
 
 @command(root, "call", rich_help_panel="Use")
-async def call(
+def call(
     session: Session,
     component: Annotated[
         str,
@@ -48,27 +53,49 @@ async def call(
         str, typer.Option("--timeout", metavar="DURATION", help="Until the call fails.")
     ] = f"{CALL_MS // 1000}s",
     trace: Annotated[bool, typer.Option("--trace", help="Print the trace id, on stderr.")] = False,
-) -> bool:
+) -> Awaitable[bool]:
     """Calls a function of a component or provider; prints the result as JSON.
 
     Each argument is JSON; one that is not is taken as text, so that quotes are not needed around a word:
     lath call greeter demo:greeter/greet.hello Ada
 
     Exits with 1 when the call fails, or returns the error of a result.
+
+    OTEL_EXPORTER_OTLP_ENDPOINT sends its spans there; TRACEPARENT has it join a trace.
     """
     check_target(component, "component id")
     parse_function_path(function)
     values = [_argument(text) for text in arguments or ()]
+    timeout_ms = duration_ms(timeout, "--timeout")
+    try:
+        telemetry.setup("lath-call")  # sends what it has as the process ends
+    except InvalidArgument as e:
+        session.out.note(f"no spans of this call are sent: {e.message}")
+    return _call(session, component, function, values, timeout_ms, trace)
+
+
+async def _call(
+    session: Session, component: str, function: str, values: list[Any], timeout_ms: int, trace: bool
+) -> bool:
     async with session.client() as client:
-        result = await client.call_json(
-            component, function, values, timeout_ms=duration_ms(timeout, "--timeout")
-        )
+        with telemetry.use(_trace_of_environment()):
+            result = await client.call_json(component, function, values, timeout_ms=timeout_ms)
     if trace:
         session.out.note(f"trace {result.trace_id}  ({result.elapsed_ms} ms)")
     indent = None if session.out.format is Format.jsonl else 2
     text = Text(json.dumps(result.value, ensure_ascii=False, indent=indent))
     session.out.one(result.value, text)
     return not _is_error(result.value)
+
+
+def _trace_of_environment() -> TraceContext | None:
+    """The trace that whoever runs this command has put into its environment, as OpenTelemetry defines it."""
+    return telemetry.extract(
+        {
+            HEADER_TRACEPARENT: os.environ.get("TRACEPARENT", ""),
+            HEADER_TRACESTATE: os.environ.get("TRACESTATE", ""),
+        }
+    )
 
 
 def _argument(text: str) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -123,9 +124,8 @@ class Calls:
     ) -> CallResult:
         found = await self.find(target, interface, function)
         params = params_from_json(found.func, list(args))
-        trace = telemetry.current() or new_trace()
         started = time.perf_counter()
-        with telemetry.use(trace):
+        with _traced(target) as trace:
             answer = await self._send(target, found, params, timeout_ms)
         return CallResult(
             value=result_to_json(found.func, unpack(answer)),
@@ -148,9 +148,20 @@ class Calls:
         )
 
 
-def new_trace() -> TraceContext:
-    """A new sampled trace, so that a call can be found again by its id, whoever records it."""
-    return TraceContext(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+@contextmanager
+def _traced(target: str) -> Iterator[TraceContext]:
+    """Makes a call part of a trace, so that it can be found again by its id, whoever records it.
+
+    That is the current one, or a new one: begun by a span where this process records any, and then sampled as
+    its environment says; else sampled.
+    """
+    outer = telemetry.current()
+    if outer is None and not telemetry.recording():
+        outer = TraceContext(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+    with telemetry.use(outer), telemetry.span("lath call", attributes={"lath.target": target}):
+        trace = telemetry.current()
+        assert trace is not None, "the outer one, or that of the span"
+        yield trace
 
 
 def _choose(target: str, asked: InterfaceName, offered: Any) -> Interface:
