@@ -77,6 +77,15 @@ def run(
             help="Memory limits of all waiting instances together; four times the machine's by default.",
         ),
     ] = None,
+    ca_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Certificates (PEM) that components' requests trust beside the system's;"
+            " also LATH_CA_FILES=PATH,PATH.",
+        ),
+    ] = None,
+    ca_files: Annotated[str, typer.Option(envvar="LATH_CA_FILES", hidden=True)] = "",
     wasm_feature: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,6 +122,7 @@ def run(
             presence_ttl_ms=presence_ttl_ms,
             threads=threads,
             warm_memory_mib=warm_memory_mib,
+            ca_files=(*map(Path, filter(None, ca_files.split(","))), *(ca_file or [])),
             wasm_features=(*filter(None, wasm_features.split(",")), *(wasm_feature or [])),
         )
         asyncio.run(_run(options))

@@ -40,6 +40,7 @@ from lath_host.events import EventPublisher
 from lath_host.identity import HostIdentity, lath_version, make_identity
 from lath_host.labels import Labels
 from lath_host.options import HostOptions
+from lath_host.outbound.ways import WaysOut
 from lath_host.participant_ids import ParticipantIds
 from lath_host.providers.farewell import end_presence
 from lath_host.providers.operations import Providers
@@ -115,6 +116,7 @@ class Host:
         Raises:
             NotConnected: The bus cannot be reached.
             PermissionDenied: It refused the credentials.
+            InvalidArgument: A file of authorities cannot be read.
             Unavailable: JetStream does not answer.
         """
         try:
@@ -162,6 +164,9 @@ class Host:
         repair = Repair(bus, link_view, configs)
         await repair.start()
         self._parts.push_async_callback(repair.close)
+        self._ways = WaysOut(options.ca_files)
+        self._parts.callback(self._ways.close)
+        await self._ways.start()
         self._assemble(bus, keeper, engine, caller, presence, links, link_view, Configs(configs))
         await self._serve(bus, presence)
 
@@ -222,6 +227,7 @@ class Host:
             configs.present,
             self.options.presence_ttl_ms,
             Fusion(routes),
+            self._ways,
         )
         components = Components(parts, ids, events, components_changed, self.options.drain_ms)
         served.components = components

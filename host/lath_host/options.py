@@ -39,6 +39,7 @@ class HostOptions:
         threads: How many busy guests may compute at once, beside the loop; None: one per core.
         warm_memory_mib: Sum of the memory limits of all instances that wait for calls, MiB; None: four times
             the machine's memory.
+        ca_files: Certificates of authorities (PEM) that components' requests trust beside the system's.
         wasm_features: WebAssembly proposals that are not as by default: `NAME`, `NAME=on` or `NAME=off`.
     """
 
@@ -57,6 +58,7 @@ class HostOptions:
     presence_ttl_ms: int = PRESENCE_TTL_MS
     threads: int | None = None
     warm_memory_mib: int | None = None
+    ca_files: tuple[Path, ...] = ()
     wasm_features: tuple[str, ...] = ()
 
     @property

@@ -25,7 +25,7 @@ from poll_loop import PollLoop, Sink, Stream
 from wit_world.imports import monotonic_clock, outgoing_handler, poll
 from wit_world.imports.types import (
     ErrorCode_ConfigurationError, Fields, IncomingBody, OutgoingBody, OutgoingRequest, OutgoingResponse,
-    Method_Other, RequestOptions, ResponseOutparam, Scheme_Http,
+    Method_Other, RequestOptions, ResponseOutparam, Scheme_Http, Scheme_Https,
 )
 
 seen = 0
@@ -235,10 +235,13 @@ async def bad_requests(request, out):
 
 
 async def fetch(request, out):
+    url = request.path_with_query().partition("?")[2] or "http://other:80/there"
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
     asked = OutgoingRequest(Fields.from_list([("x-asked", b"1")]))
-    asked.set_scheme(Scheme_Http())
-    asked.set_authority("other:80")
-    asked.set_path_with_query("/there")
+    asked.set_scheme(Scheme_Https() if scheme == "https" else Scheme_Http())
+    asked.set_authority(authority)
+    asked.set_path_with_query(slash + path)
     try:
         response = await poll_loop.send(asked)
     except Err as error:

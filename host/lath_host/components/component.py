@@ -40,6 +40,8 @@ from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.usage import Usage, tell_bytes
 from lath_host.engine.wasi import native_interface
 from lath_host.identity import lath_version
+from lath_host.outbound.client import OutgoingClient
+from lath_host.outbound.ways import NO_CLIENT, WaysOut
 
 DRAIN_LINGER_MS: Final = 250
 """How long a stopping component goes on answering `draining`, so that callers who have not yet seen its
@@ -61,6 +63,7 @@ class ComponentParts:
     config_values: Callable[[tuple[str, ...]], Mapping[str, str]]
     presence_ttl_ms: int
     fusion: Fusion
+    ways: WaysOut
 
 
 class Component:
@@ -70,6 +73,9 @@ class Component:
         parts: What it shares with the host's others.
         deployment: What was asked for.
         compiled: Its code.
+
+    Raises:
+        InvalidArgument: One of its settings cannot be read.
     """
 
     def __init__(self, parts: ComponentParts, deployment: Deployment, compiled: CompiledComponent) -> None:
@@ -80,7 +86,9 @@ class Component:
         self._parts = parts
         self._draining = False
         self._limits = deployment.pool_limits()
-        self._surroundings = Surroundings(env=tuple(deployment.settings.env.items()))
+        settings = deployment.settings
+        self._outgoing = OutgoingClient(deployment.id, settings.allowed_hosts, parts.ways)
+        self._surroundings = Surroundings(env=tuple(settings.env.items()), outbound=self._outgoing)
         self._usage = Usage()
         self._pools: WeakSet[InstancePool] = WeakSet()
         self._holdings = HeldHandles(deployment.id, parts.bus, parts.targets, self._held)
@@ -158,6 +166,8 @@ class Component:
         Raises:
             InvalidArgument: The component imports what cannot be supported, or cannot be instantiated.
         """
+        if self.deployment.settings.allowed_hosts and not self._parts.ways.installed:
+            _log.warning("component cannot send requests", component_id=self.id, reason=NO_CLIENT)
         await self._pool.start()
         self._parts.targets.homes[self.instance_id] = self
         await self._server.start()
@@ -224,6 +234,7 @@ class Component:
             await self._service.close()
         await self.fused_way.close()
         await self._pool.close()
+        await self._outgoing.close()
         self._parts.targets.homes.pop(self.instance_id, None)
         await self._holdings.close()
 

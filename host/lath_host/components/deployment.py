@@ -8,6 +8,7 @@ from typing import Any
 
 from lath.model import ComponentLimits, FuseMode, ScaleComponent, UpdateComponent
 from lath_host.engine.limits import Limits
+from lath_host.outbound.rules import HostRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class Settings:
             self.allowed_hosts if request.allowed_hosts is None else request.allowed_hosts,
             self.allowed_sockets if request.allowed_sockets is None else request.allowed_sockets,
         )
+
+    def check(self) -> None:
+        """Reads the patterns.
+
+        Raises:
+            InvalidArgument: One is none; the message names it.
+        """
+        HostRules(self.allowed_hosts)
 
     def shown(self) -> dict[str, tuple[str, ...]]:
         """What may be shown, where there is something: of the environment its names alone."""

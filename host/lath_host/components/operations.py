@@ -84,7 +84,7 @@ class Components:
         """Refuses at once what cannot come to anything.
 
         Raises:
-            InvalidArgument: The reference or the limits are not valid.
+            InvalidArgument: The reference, the limits or a setting is not valid.
             Conflict: Another reference runs here and `allow_update` was not given, or the id is a provider's.
         """
         if self._stopping:
@@ -92,11 +92,23 @@ class Components:
         if request.count == 0:
             return
         artifacts.check_ref(request.component_ref)
-        Deployment.asked(request).pool_limits()
+        asked = Deployment.asked(request)
+        asked.pool_limits()
+        asked.settings.check()
         self._ids.check(request.component_id, "component")
         running = self._running.get(request.component_id)
         if running is not None:
             self._check_same_code(running, request)
+
+    def check_update(self, request: UpdateComponent) -> None:
+        """Refuses at once what cannot come to anything.
+
+        Raises:
+            InvalidArgument: The reference or a setting is not valid.
+            NotFound: The component does not run here.
+        """
+        artifacts.check_ref(request.new_component_ref)
+        self.get(request.component_id).deployment.updated(request).settings.check()
 
     def _check_same_code(self, running: Component, request: ScaleComponent) -> None:
         if running.deployment.ref != request.component_ref and not request.allow_update:

@@ -44,8 +44,7 @@ async def update(host: Services, request: Request) -> CtlReply:
     """Accepts; `component_scaled` or `component_scale_failed` tells the outcome."""
     asked = request.read(UpdateComponent, "update request")
     check_host(asked.host_id, host)
-    artifacts.check_ref(asked.new_component_ref)
-    host.components.get(asked.component_id)
+    host.components.check_update(asked)
     host.background(host.components.update(asked))
     return done("accepted")
 

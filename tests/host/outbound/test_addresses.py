@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lath.errors import InvalidArgument
@@ -20,6 +20,8 @@ from lath_host.outbound.addresses import (
 
 V4 = st.ip_addresses(v=4)
 V6 = st.ip_addresses(v=6)
+properties = settings(deadline=None)
+"""Without a time for each example: the machine may be busy."""
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 
 
@@ -100,6 +102,7 @@ def test_an_address_is_of_the_kind_that_the_registries_say(kind: str, addresses:
     )
 
 
+@properties
 @given(V4)
 def test_an_address_is_of_one_kind_however_it_is_wrapped(address: IPv4Address) -> None:
     kind = kind_of(address)
@@ -110,6 +113,7 @@ def test_an_address_is_of_one_kind_however_it_is_wrapped(address: IPv4Address) -
         assert kind_of(IPv6Address(tunnel)) is AddressKind.RESERVED
 
 
+@properties
 @given(V4 | V6)
 def test_nothing_is_public_that_python_knows_to_be_special(address: IPv4Address | IPv6Address) -> None:
     address = canonical(address)
@@ -120,12 +124,14 @@ def test_nothing_is_public_that_python_knows_to_be_special(address: IPv4Address 
         )  # fmt: skip
 
 
+@properties
 @given(V4 | V6)
 def test_an_address_that_is_written_is_the_address_that_is_read(address: IPv4Address | IPv6Address) -> None:
     text = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
     assert parse_host(text) == parse_host(text.upper()) == canonical(address) == resolved(str(address))
 
 
+@properties
 @given(st.text(max_size=20) | st.text(alphabet="0123456789abcdefx.:[]%-_@ ", max_size=20))
 def test_reading_a_host_twice_changes_nothing_more(text: str) -> None:
     try:

@@ -10,6 +10,21 @@ from lath.errors import Trap
 from lath.http import Header, Trailers
 
 
+class RequestBody(Protocol):
+    """The chunks of a body as a guest writes them. Iterate it to its end, or close it."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether its reader has to wait for the guest."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    def close(self) -> None:
+        """Wants no more of it: the guest that writes is told."""
+
+
 @dataclass(slots=True)
 class OutgoingRequest:
     """What a guest asks of others: of an `HttpClient`.
@@ -20,8 +35,7 @@ class OutgoingRequest:
         authority: Name or address, and port; empty: the guest has set none.
         path_with_query: `/a?b=c`; empty: the guest has set none.
         headers: All that the guest has set.
-        body: Its chunks as the guest writes them; raises `HttpFailure` where the guest breaks off. None:
-            there is none.
+        body: Raises `HttpFailure` where the guest breaks off. None: there is none.
         trailers: Complete once the body has ended.
         connect_timeout_ms: How long connecting may take; None: as long as the client lets it.
         first_byte_timeout_ms: How long the response may take to begin.
@@ -33,7 +47,7 @@ class OutgoingRequest:
     authority: str
     path_with_query: str
     headers: list[Header]
-    body: AsyncIterator[bytes] | None
+    body: RequestBody | None
     trailers: list[Header]
     connect_timeout_ms: int | None = None
     first_byte_timeout_ms: int | None = None
