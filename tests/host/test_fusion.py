@@ -414,6 +414,8 @@ async def test_calls_of_a_sampled_trace_run_unfused_and_show_every_span(
     with telemetry.use(TraceContext(f"00-{TRACE_ID}-b7ad6b7169203331-01", "")):
         assert await say(lattice) == "e:x"
     assert calls(lattice, "echo") == 1
+    front = lattice.hosts[0].services.components.get("front").describe()
+    assert ((front.stats or {})["calls"], (front.stats or {})["calls_fused"]) == (4, 3)
     await asyncio.to_thread(telemetry.shutdown)
     trace = (await asyncio.to_thread(read_traces, traced))[TRACE_ID]
     assert [(node.name, node.kind) for node in trace.spans()] == [

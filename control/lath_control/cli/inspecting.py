@@ -93,7 +93,7 @@ def _component_text(found: ComponentInspection) -> RenderableType:
                     each.host_name,
                     str(each.max_instances),
                     *(str((each.stats or {}).get(key, "-")) for key in ("calls", "running", "queued")),
-                    ", ".join(each.fused or ()) or "-",
+                    tables.fused_with(each),
                 ]
                 for each in found.instances
             ),

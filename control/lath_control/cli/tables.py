@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lath.model import Link, LinkReport, PingReport, VerbReport
+from lath.model import ComponentDescription, Link, LinkReport, PingReport, VerbReport
 from lath_control.cli.output import human_duration, row, table
 from lath_control.client import digests
 from lath_control.client.models import (
@@ -75,7 +75,7 @@ def components(found: Sequence[ComponentOnHost]) -> RenderableType:
             component.host_name,
             str(component.max_instances),
             _calls(component.stats),
-            ",".join(component.fused or ()) or "-",
+            fused_with(component),
             _ref(component.image_ref),
         )
         for component in sorted(found, key=lambda c: (c.id, c.host_name))
@@ -90,6 +90,13 @@ def components(found: Sequence[ComponentOnHost]) -> RenderableType:
         for each, by_digest in digests.differing(found).items()
     )
     return Group(shown, *notes)
+
+
+def fused_with(component: ComponentDescription) -> str:
+    """What a component may run fused with, and how many of its calls did, unless all or none have run."""
+    calls, fused = ((component.stats or {}).get(key, 0) for key in ("calls", "calls_fused"))
+    share = f" ({fused} of {calls} calls)" if fused != calls else ""
+    return ", ".join(component.fused) + share if component.fused else "-"
 
 
 def _calls(stats: Mapping[str, int] | None) -> str:

@@ -296,10 +296,11 @@ class Component:
         fused = self.fused_way.pool
         if fused is not None and not export.owned and not sampled():
             left_ms = self._left_ms(function, context)
+            self.fused_way.calls += 1
             try:
                 return await fused.call(interface, function, params, context=context, timeout_ms=left_ms)
-            except Draining:
-                pass  # it was withdrawn before the call had its turn, so nothing has run
+            except Draining:  # it was withdrawn before the call had its turn, so nothing has run
+                self.fused_way.calls -= 1
         left_ms = self._left_ms(function, context)
         return await self._pool.call(
             interface, function, params, context=context, timeout_ms=left_ms, near=near
@@ -398,6 +399,7 @@ class Component:
             running=admission.running,
             queued=len(admission.waiting),
             idle=own.idle + (fused.stats.idle if fused else 0),
+            calls_fused=self.fused_way.calls,
         )
 
     def _linked_imports(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ class FusedWay:
 
     Attributes:
         pool: What its calls may enter now; None while there is nothing.
+        calls: Those that have entered one, ever.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FusedWay:
         make_pool: Callable[[CompiledComponent, ImportHandler], InstancePool],
     ) -> None:
         self.pool: InstancePool | None = None
+        self.calls = 0
         self._name = name
         self._engine = engine
         self._make_pool = make_pool

@@ -75,6 +75,7 @@ class PoolStats:
         calls: Calls that got an instance, ever.
         failures: Those among them that ended in an error.
         pinned: Instances that are kept for callers who hold handles of their resources.
+        calls_fused: Those among the calls that ran fused with other components.
     """
 
     running: int = 0
@@ -83,3 +84,4 @@ class PoolStats:
     calls: int = 0
     failures: int = 0
     pinned: int = 0
+    calls_fused: int = 0

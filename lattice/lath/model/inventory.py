@@ -82,11 +82,12 @@ class ComponentDescription(Ctl):
         exports: lath's: exported interfaces with versions.
         imports: lath's: imported interfaces that need a link, with their link names (`ns:pkg/iface (name)`).
         digest: lath's: sha256 of the component.
-        stats: lath's: calls, failures, running, queued, idle, pinned instances; and what its calls have used:
-            wall_ms, cpu_ms, fuel, memory_limit_hits, instances, bytes_in, bytes_out, host_calls, and the
-            last by interface as `host_calls.{interface}`.
+        stats: lath's: calls, calls_fused, failures, running, queued, idle, pinned instances; and what its
+            calls have used: wall_ms, cpu_ms, fuel, memory_limit_hits, instances, bytes_in, bytes_out,
+            host_calls, and the last by interface as `host_calls.{interface}`.
         service: lath's: how it fares as a service; absent where it is none.
-        fused: lath's: the components beside it that its calls run fused with, now.
+        fused: lath's: the components beside it that its calls may run fused with, now: those of sampled
+            traces do not, and `calls_fused` tells how many did.
         unfused: lath's: why not, by target, where a link leads to a component beside it. A target that is in
             neither is being compiled.
         env: lath's: names of its environment variables. Their values may be secrets, and are told to nobody.
