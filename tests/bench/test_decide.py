@@ -54,8 +54,8 @@ def test_a_change_below_the_floor_is_not_called_however_certain() -> None:
 
 
 def test_instruction_counts_have_a_lower_floor() -> None:
-    assert word(COUNT, 1.02, noise=0.0001, incarnations=2, rounds=1) == "slower"
-    assert word(COUNT, 1.003, noise=0.0001, incarnations=2, rounds=1) == "same"
+    assert word(COUNT, 1.025, noise=0.0001, incarnations=2, rounds=1) == "slower"
+    assert word(COUNT, 1.015, noise=0.0001, incarnations=2, rounds=1) == "same"
 
 
 def test_a_change_that_only_some_incarnations_show_is_not_called() -> None:
