@@ -21,9 +21,9 @@ FLOOR: Final = 0.03
 """The least change of a wall-clock figure that is called one, whatever its spread: three per cent is what the
 layout of memory alone does to a process."""
 FLOOR_COUNTED: Final = 0.02
-"""The same for instruction counts. One tree gives the same count again to a few in ten thousand, but under another
-path, whose length moves what lies in memory, hashes fall otherwise and tables grow at another moment: a commit
-compared with itself differed by up to 1.2 % (`mirror_apply`), in each of three incarnations."""
+"""The same for instruction counts. One tree gives the same count again to a few in ten thousand. Under
+another path, whose length moves what lies in memory, hashes fall otherwise and tables grow at another moment:
+of a commit beside itself one count in eight (`mirror_apply`) differed by 1.2 %, in each incarnation."""
 
 
 @dataclass(frozen=True, slots=True)

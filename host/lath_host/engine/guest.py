@@ -81,8 +81,8 @@ class Guest:
     __slots__ = (
         "_arena", "_discarded", "_epochs", "_error_at", "_export_index", "_functions", "_future",
         "_instance_at", "_on_gone", "_outputs", "_places", "_polled_at", "_polling", "_result_at",
-        "_settings", "_store", "_suspected", "_tasks", "budget_bytes", "busy", "context", "cpu_ns", "failure",
-        "handles", "host_calls", "pending", "pin", "rested_at", "served",
+        "_settings", "_slice_ends", "_store", "_suspected", "_tasks", "budget_bytes", "busy", "context",
+        "cpu_ns", "failure", "handles", "host_calls", "pending", "pin", "rested_at", "served",
     )  # fmt: skip
 
     def __init__(self, settings: GuestSettings) -> None:
@@ -103,6 +103,7 @@ class Guest:
         self._suspected = False
         self._arena: Arena | None = None
         self._polled_at = 0
+        self._slice_ends = 0
         self._polling: Slice | None = None
         self._on_gone: Callable[[], None] | None = None
         self._discarded = False
@@ -240,7 +241,7 @@ class Guest:
         self._end_call()
         if export.lift_result is None:
             return None
-        result = export.lift_result(ctypes.string_at(self._result_at, capi.VAL_BYTES), 0, self.handles)
+        result = export.lift_result(self._places, _RESULT * _WORD_BYTES, self.handles)
         capi.val_delete(self._result_at)
         self._places[_RESULT] = 0
         return result
@@ -317,8 +318,10 @@ class Guest:
         epochs.polls += 1
         if epochs.resting:
             epochs.wake()
-        self._polled_at = epochs.now
-        capi.context_set_epoch_deadline(self.context, ticks)
+        now = self._polled_at = epochs.now
+        if self._slice_ends != now + ticks:  # a call that follows another in the same tick has its slice
+            self._slice_ends = now + ticks
+            capi.context_set_epoch_deadline(self.context, ticks)
 
     async def _poll_in_thread(self) -> bool:
         settings = self._settings

@@ -24,6 +24,9 @@ from lath_host.engine.values.local import Local, LocalHandle
 BYTES_AT: Final = bytes.__basicsize__ - 1
 """Where the content of a `bytes` object begins, after its header (CPython)."""
 
+Memory = bytes | ctypes.Array[ctypes.c_uint64]
+"""What values are read from: a copy of wasmtime's memory, or where it has written one."""
+
 if ctypes.string_at(id(b"probe") + BYTES_AT, 5) != b"probe":  # pragma: no cover
     raise ImportError("lath_host needs CPython: it reads the content of bytes objects in place")
 

@@ -27,7 +27,7 @@ from lath.wit.types import (
     Variant,
 )  # fmt: skip
 from lath_host.engine.values import layout
-from lath_host.engine.values.arena import BYTES_AT, Arena, HandleTable
+from lath_host.engine.values.arena import BYTES_AT, Arena, HandleTable, Memory
 from lath_host.engine.values.mismatch import Mismatch
 
 _STRING: Final = layout.KINDS["string"]
@@ -82,7 +82,7 @@ def lower_bulk(value: Any, arena: Arena) -> bytes:
     return _pack_span(_STRING, len(data), id(data) + BYTES_AT)
 
 
-def lift_bulk(memory: bytes, offset: int, table: HandleTable) -> bytes:
+def lift_bulk(memory: Memory, offset: int, table: HandleTable) -> bytes:
     """The bytes that a string carries."""
     size, address = _read_span(memory, offset + 8)
     if not size:

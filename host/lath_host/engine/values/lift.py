@@ -29,11 +29,11 @@ from lath.wit.types import (
 )  # fmt: skip
 from lath_host.engine.capi import MAP_ENTRY_BYTES, RECORD_ENTRY_BYTES, VAL_BYTES
 from lath_host.engine.values import layout
-from lath_host.engine.values.arena import HandleTable
+from lath_host.engine.values.arena import HandleTable, Memory
 from lath_host.engine.values.bulk import BulkBytes, lift_bulk
 from lath_host.engine.values.local import Local, LocalHandle
 
-Lift = Callable[[bytes, int, HandleTable], Any]
+Lift = Callable[[Memory, int, HandleTable], Any]
 """(memory, offset of the value in it, the store's handles) -> wire value"""
 
 if sys.byteorder != "little":  # pragma: no cover
@@ -88,7 +88,7 @@ def lift_of(type_: Type) -> Lift:
             return _handle(type_)
 
 
-def _string(memory: bytes, offset: int, table: HandleTable) -> str:
+def _string(memory: Memory, offset: int, table: HandleTable) -> str:
     size, address = _read_span(memory, offset + 8)
     return string_at(address, size).decode() if size else ""
 
@@ -102,7 +102,7 @@ def _primitive(kind: PrimitiveKind) -> Lift:
     return lambda memory, offset, table: read(memory, offset + 8)[0]
 
 
-def _bytes(memory: bytes, offset: int, table: HandleTable) -> bytes:
+def _bytes(memory: Memory, offset: int, table: HandleTable) -> bytes:
     count, address = _read_span(memory, offset + 8)
     return string_at(address, count * VAL_BYTES)[8::VAL_BYTES] if count else b""
 
@@ -112,7 +112,7 @@ def _list(element: Type) -> Lift:
         return _numbers(layout.ARRAY_CODES[element.kind])
     lift = lift_of(element)
 
-    def elements(memory: bytes, offset: int, table: HandleTable) -> list[Any]:
+    def elements(memory: Memory, offset: int, table: HandleTable) -> list[Any]:
         count, address = _read_span(memory, offset + 8)
         if not count:
             return []
@@ -126,7 +126,7 @@ def _list(element: Type) -> Lift:
 def _numbers(code: str) -> Lift:
     width = array(code).itemsize
 
-    def numbers(memory: bytes, offset: int, table: HandleTable) -> list[Any]:
+    def numbers(memory: Memory, offset: int, table: HandleTable) -> list[Any]:
         count, address = _read_span(memory, offset + 8)
         if not count:
             return []
@@ -144,7 +144,7 @@ def _numbers(code: str) -> Lift:
 def _map(type_: MapOf) -> Lift:
     lift_key, lift_value = lift_of(type_.key), lift_of(type_.value)
 
-    def entries(memory: bytes, offset: int, table: HandleTable) -> dict[Any, Any]:
+    def entries(memory: Memory, offset: int, table: HandleTable) -> dict[Any, Any]:
         count, address = _read_span(memory, offset + 8)
         if not count:
             return {}
@@ -162,7 +162,7 @@ def _tuple(type_: TupleOf) -> Lift:
     lifts = [(lift_of(element), index * VAL_BYTES) for index, element in enumerate(type_.elements)]
     size = len(lifts) * VAL_BYTES
 
-    def tuple_(memory: bytes, offset: int, table: HandleTable) -> list[Any]:
+    def tuple_(memory: Memory, offset: int, table: HandleTable) -> list[Any]:
         _, address = _read_span(memory, offset + 8)
         data = string_at(address, size)
         return [lift(data, at, table) for lift, at in lifts]
@@ -180,7 +180,7 @@ def _record(type_: Record) -> Lift:
     ]
     size = len(fields) * RECORD_ENTRY_BYTES
 
-    def record(memory: bytes, offset: int, table: HandleTable) -> dict[str, Any]:
+    def record(memory: Memory, offset: int, table: HandleTable) -> dict[str, Any]:
         _, address = _read_span(memory, offset + 8)
         data = string_at(address, size)
         return {name: lift(data, at, table) for name, lift, at in fields}
@@ -191,7 +191,7 @@ def _record(type_: Record) -> Lift:
 def _variant(type_: Variant) -> Lift:
     cases = {case.name: lift_of(case.type) if case.type else None for case in type_.cases}
 
-    def variant(memory: bytes, offset: int, table: HandleTable) -> dict[str, Any]:
+    def variant(memory: Memory, offset: int, table: HandleTable) -> dict[str, Any]:
         size, address, payload = _read_case(memory, offset + 8)
         name = string_at(address, size).decode()
         lift = cases[name]
@@ -205,7 +205,7 @@ def _variant(type_: Variant) -> Lift:
 def _flags(type_: Flags) -> Lift:
     order = {label: index for index, label in enumerate(type_.labels)}
 
-    def flags(memory: bytes, offset: int, table: HandleTable) -> list[str]:
+    def flags(memory: Memory, offset: int, table: HandleTable) -> list[str]:
         count, address = _read_span(memory, offset + 8)
         if not count:
             return []
@@ -219,7 +219,7 @@ def _flags(type_: Flags) -> Lift:
 def _option(type_: OptionOf) -> Lift:
     lift, nested = lift_of(type_.inner), type_.inner_may_be_nil
 
-    def option(memory: bytes, offset: int, table: HandleTable) -> Any:
+    def option(memory: Memory, offset: int, table: HandleTable) -> Any:
         (address,) = _read_pointer(memory, offset + 8)
         if not address:
             return None
@@ -233,7 +233,7 @@ def _result(type_: ResultOf) -> Lift:
     lift_ok = lift_of(type_.ok) if type_.ok else None
     lift_err = lift_of(type_.err) if type_.err else None
 
-    def result(memory: bytes, offset: int, table: HandleTable) -> dict[str, Any]:
+    def result(memory: Memory, offset: int, table: HandleTable) -> dict[str, Any]:
         is_ok, payload = _read_either(memory, offset + 8)
         lift = lift_ok if is_ok else lift_err
         name = "ok" if is_ok else "err"
@@ -245,15 +245,15 @@ def _result(type_: ResultOf) -> Lift:
 
 
 def _handle(type_: Handle) -> Lift:
-    def handle(memory: bytes, offset: int, table: HandleTable) -> ExtType:
+    def handle(memory: Memory, offset: int, table: HandleTable) -> ExtType:
         return table.lift_handle(type_, _read_pointer(memory, offset + 8)[0])
 
     return handle
 
 
-def _own_local(memory: bytes, offset: int, table: HandleTable) -> Local:
+def _own_local(memory: Memory, offset: int, table: HandleTable) -> Local:
     return table.lift_own_local(_read_pointer(memory, offset + 8)[0])
 
 
-def _borrowed_local(memory: bytes, offset: int, table: HandleTable) -> Local:
+def _borrowed_local(memory: Memory, offset: int, table: HandleTable) -> Local:
     return table.lift_borrowed_local(_read_pointer(memory, offset + 8)[0])
