@@ -165,7 +165,6 @@ class Host:
         await repair.start()
         self._parts.push_async_callback(repair.close)
         self._ways = WaysOut(options.ca_files)
-        self._parts.callback(self._ways.close)
         await self._ways.start()
         self._assemble(bus, keeper, engine, caller, presence, links, link_view, Configs(configs))
         await self._serve(bus, presence)

@@ -79,6 +79,7 @@ def test_an_address_is_reached_by_what_its_row_says(address: Address) -> None:
         ("a connection waits for its next request", f"{transport.KEPT_SECONDS} s"),
         ("fields in the header of a response", f"{transport.FIELDS_MAX}"),
         ("one of them", f"{transport.FIELD_BYTES_MAX >> 10} KiB"),
+        ("look-ups at once, of a component", f"{resolver.COMPONENT_LOOKUPS_MAX}"),
         ("look-ups at once, of a host", f"{resolver.LOOKUPS_MAX}"),
     ],
 )  # fmt: skip

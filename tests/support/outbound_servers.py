@@ -6,13 +6,11 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 from typing import Any
 
 from lath_host.engine.http.messages import HttpFailure, IncomingResponse, OutgoingRequest
-from lath_host.outbound.addresses import Address
 from lath_host.outbound.client import OutgoingClient
-from lath_host.outbound.resolver import Resolver
+from lath_host.outbound.resolver import Resolver, system_find
 from lath_host.outbound.ways import WaysOut
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -89,17 +87,17 @@ class Answers(Resolver):
     """Answers look-ups as a test has it: by name, what each look-up gives in turn, the last from then on."""
 
     def __init__(self, **answers: list[str]) -> None:
-        super().__init__()
+        super().__init__(self._answer)
         self._answers = {name.replace("_", "."): answer for name, answer in answers.items()}
         self.asked: list[str] = []
 
-    async def look_up(self, name: str) -> list[Address]:
+    def _answer(self, name: str) -> list[str]:
         if name not in self._answers:
-            return await super().look_up(name)
+            return system_find(name)
         self.asked.append(name)
         answers = self._answers[name]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        return [ip_address(text) for text in answer.split()]
+        return answer.split()
 
 
 class Body:
@@ -168,11 +166,8 @@ async def read(response: IncomingResponse) -> bytes:
 @asynccontextmanager
 async def asking(*allowed_hosts: str, ways: WaysOut | None = None) -> AsyncIterator[Asking]:
     """A component with these `allowed_hosts`."""
-    own = WaysOut() if ways is None else ways
-    client = OutgoingClient("asker", allowed_hosts, own)
+    client = OutgoingClient("asker", allowed_hosts, ways or WaysOut())
     try:
         yield Asking(client)
     finally:
         await client.close()
-        if ways is None:
-            own.close()

@@ -23,7 +23,7 @@ from lath_host.engine.http.messages import HttpFailure, IncomingResponse, Outgoi
 from lath_host.outbound.addresses import Address, resolved
 from lath_host.outbound.attempt import Attempt
 from lath_host.outbound.failures import dns_failure, failure_of
-from lath_host.outbound.resolver import Resolver
+from lath_host.outbound.resolver import ComponentLookups, Resolver
 from lath_host.outbound.uploads import Patience, Upload
 
 CONNECT_MS: Final = 10_000
@@ -58,10 +58,11 @@ class Transport:
     """
 
     def __init__(self, resolver: Resolver, tls: ssl.SSLContext) -> None:
+        self._lookups = ComponentLookups(resolver)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=tls,
-                resolver=_PermittedAddresses(resolver),
+                resolver=_PermittedAddresses(self._lookups),
                 use_dns_cache=False,  # each connection is made to what its own look-up gave
                 limit=CONNECTIONS_MAX,
                 limit_per_host=CONNECTIONS_PER_TARGET_MAX,
@@ -80,6 +81,7 @@ class Transport:
 
     async def close(self) -> None:
         """Closes every connection, those in use as well."""
+        self._lookups.close()
         await self._session.close()
 
     async def send(
@@ -170,11 +172,11 @@ class _PermittedAddresses(AbstractResolver):
     """Looks names up for aiohttp, and leaves of the answers what the attempt permits.
 
     Args:
-        resolver: Looks names up.
+        lookups: Those of the component.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    def __init__(self, lookups: ComponentLookups) -> None:
+        self._lookups = lookups
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -182,7 +184,7 @@ class _PermittedAddresses(AbstractResolver):
         attempt = _attempt.get()
         attempt.waits_for = "DNS-timeout"
         try:
-            found = await self._resolver.look_up(host)
+            found = await self._lookups.look_up(host)
         except OSError as error:
             raise dns_failure(error) from error
         if not found:

@@ -37,16 +37,13 @@ class WaysOut:
         self._tls: ssl.SSLContext | None = None
 
     async def start(self) -> None:
-        """Reads whom to trust.
+        """Reads the files of authorities. The system's are read with the first request, if there is no file.
 
         Raises:
-            InvalidArgument: A file of authorities cannot be read; the message names it.
+            InvalidArgument: A file cannot be read; the message names it.
         """
-        self._tls = await asyncio.to_thread(client_context, self._ca_files)
-
-    def close(self) -> None:
-        """Looks no more names up."""
-        self.resolver.close()
+        if self._ca_files:
+            self._tls = await asyncio.to_thread(client_context, self._ca_files)
 
     async def transport(self) -> Transport:
         """Connections of their own for one component.
@@ -58,8 +55,7 @@ class WaysOut:
             raise Unavailable(NO_CLIENT)
         transport = await asyncio.to_thread(_load)
         if self._tls is None:
-            await self.start()
-        assert self._tls is not None
+            self._tls = await asyncio.to_thread(client_context, self._ca_files)
         return transport(self.resolver, self._tls)
 
 

@@ -47,7 +47,6 @@ async def test_an_answer_of_dns_leads_nowhere_that_was_not_given(answer: str, gi
             url = f"http://evil.example.com:{server.port}/"
             assert await component.failure(url) == "destination-IP-prohibited"
         assert server.connections == 0
-    ways.close()
 
 
 @pytest.mark.parametrize("answer", ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "168.63.129.16"])
@@ -60,7 +59,6 @@ async def test_a_name_that_was_given_does_not_lead_to_the_machine_itself_nor_to_
             url = f"http://partner.example:{server.port}/"
             assert await component.failure(url) == "destination-IP-prohibited"
         assert server.connections == 0
-    ways.close()
 
 
 async def test_an_answer_that_changes_is_judged_anew_at_each_connection() -> None:
@@ -73,7 +71,6 @@ async def test_an_answer_that_changes_is_judged_anew_at_each_connection() -> Non
             assert await component.failure(url) == "destination-IP-prohibited"
         assert resolver.asked == ["rebind.test"] * 2  # one for each connection, and that one is used
         assert server.connections == 1
-    ways.close()
 
 
 async def test_of_several_answers_only_those_that_may_be_reached_are() -> None:
@@ -82,7 +79,6 @@ async def test_of_several_answers_only_those_that_may_be_reached_are() -> None:
         patterns = (f"mixed.test:{server.port}", f"127.0.0.1:{server.port}")
         async with asking(*patterns, ways=ways) as component:
             assert await component.text(f"http://mixed.test:{server.port}/") == "given"
-    ways.close()
 
 
 async def test_no_proxy_is_asked_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +115,6 @@ async def test_a_refusal_is_told_once_with_the_pattern_that_would_allow_it(
         for _ in range(3):
             await component.failure("https://API.example.com:8443/a?secret")
             await component.failure("http://db.test/")
-    ways.close()
     told = [record.getMessage() for record in caplog.records if "request refused" in record.getMessage()]
     assert len(told) == 2
     assert "https://api.example.com:8443" in told[0] and "secret" not in told[0]

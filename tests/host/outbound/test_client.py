@@ -145,7 +145,6 @@ async def test_a_connection_is_reused_by_its_component_and_by_no_other() -> None
         async with asking(server.origin, ways=ways) as one, asking(server.origin, ways=ways) as other:
             for component in (one, one, other):
                 await component.text(server.origin)
-        ways.close()
         assert (server.connections, len(server.requests)) == (2, 3)
 
 
@@ -168,7 +167,6 @@ async def test_a_name_that_was_given_is_asked_by_that_name() -> None:
         patterns = (f"db.test:{server.port}", f"127.0.0.1:{server.port}")
         async with asking(*patterns, ways=ways) as component:
             assert await component.text(f"http://DB.test.:{server.port}/") == "by name"
-    ways.close()
     assert sent(server)[1] == f"Host: db.test:{server.port}"
 
 
@@ -176,7 +174,6 @@ async def test_localhost_is_the_machine_itself_and_is_not_looked_up() -> None:
     ways = WaysOut(resolver=Answers())
     async with serving(ok(b"here")) as server, asking(f"localhost:{server.port}", ways=ways) as component:
         assert await component.text(f"http://localhost:{server.port}/") == "here"
-    ways.close()
 
 
 async def test_a_guest_that_wants_no_answer_any_more_closes_the_connection() -> None:
@@ -266,7 +263,6 @@ async def test_a_host_without_a_client_says_what_to_install() -> None:
         for _ in range(2):
             code = await component.error_code("http://example.com")
             assert "lath[http]" in code["internal-error"]
-    ways.close()
 
 
 async def test_a_server_may_answer_before_it_has_read_the_request() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 
 import pytest
 from aiohttp.abc import AbstractStreamWriter
 from outbound_servers import Answers, Body, asking, head, ok, read, request, serving
 
 from lath.testing import eventually
-from lath_host.outbound.addresses import Address
-from lath_host.outbound.resolver import Resolver
+from lath_host.outbound.resolver import COMPONENT_LOOKUPS_MAX, LOOKUPS_MAX, Find, Resolver
 from lath_host.outbound.transport import CONNECTIONS_PER_TARGET_MAX, FIELD_BYTES_MAX, FIELDS_MAX
 from lath_host.outbound.uploads import Patience, Upload
 from lath_host.outbound.ways import WaysOut
@@ -65,17 +65,11 @@ async def test_of_several_addresses_that_fail_the_reason_is_told() -> None:
     assert failure in ("connection-refused", "destination-IP-unroutable", "destination-unavailable")
 
 
-class Failing(Resolver):
-    """Gives no address."""
+def finding(error: Exception) -> Find:
+    def find(name: str) -> list[str]:
+        raise error
 
-    def __init__(self, error: Exception | None) -> None:
-        super().__init__()
-        self._error = error
-
-    async def look_up(self, name: str) -> list[Address]:
-        if self._error is not None:
-            raise self._error
-        return await asyncio.get_running_loop().create_future()
+    return find
 
 
 @pytest.mark.parametrize(
@@ -84,14 +78,34 @@ class Failing(Resolver):
         (socket.gaierror(socket.EAI_NONAME, "x"), {"DNS-error": {"rcode": "NXDOMAIN", "info-code": None}}),
         (socket.gaierror(socket.EAI_AGAIN, "x"), {"DNS-error": {"rcode": "SERVFAIL", "info-code": None}}),
         (OSError("x"), {"DNS-error": {"rcode": None, "info-code": None}}),
-        (None, {"DNS-timeout": None}),
     ],
 )
-async def test_a_name_without_an_answer_is_told(error: Exception | None, code: object) -> None:
-    ways = WaysOut(resolver=Failing(error))
-    async with asking("*", ways=ways) as component:
-        assert await component.error_code("http://example.com", connect_timeout_ms=20) == code
-    ways.close()
+async def test_a_name_without_an_answer_is_told(error: Exception, code: object) -> None:
+    async with asking("*", ways=WaysOut(resolver=Resolver(finding(error)))) as component:
+        assert await component.error_code("http://example.com") == code
+
+
+async def test_names_that_nobody_answers_cost_their_component_its_share_and_others_nothing() -> None:
+    answered, asked = threading.Event(), []
+
+    def find(name: str) -> list[str]:
+        asked.append(name)
+        if name != "quick.test":
+            answered.wait()
+        return ["127.0.0.1"]
+
+    async with serving(ok(b"here")) as server:
+        ways = WaysOut(resolver=Resolver(find))
+        quick = [f"quick.test:{server.port}", server.origin]
+        async with asking("*", ways=ways) as slow, asking(*quick, ways=ways) as other:
+            names = [f"http://slow{number}.test/" for number in range(LOOKUPS_MAX)]
+            failures = [slow.failure(url, connect_timeout_ms=50) for url in names]
+            assert set(await asyncio.gather(*failures)) == {"DNS-timeout"}
+            assert len(asked) == COMPONENT_LOOKUPS_MAX
+            assert await other.text(f"http://quick.test:{server.port}/") == "here"
+            answered.set()
+            failure = await slow.failure("http://slow.test/")
+            assert failure == "destination-IP-prohibited"  # it has its share again
 
 
 async def test_a_name_that_does_not_exist_is_told_by_the_systems_look_up() -> None:
@@ -219,4 +233,3 @@ async def test_a_request_goes_to_the_address_that_answers() -> None:
         patterns = [f"{host}:{server.port}" for host in ("two.test", "127.0.0.1", "127.0.0.2")]
         async with asking(*patterns, ways=ways) as component:
             assert await read(await component.ask(f"http://two.test:{server.port}/")) == b"here"
-        ways.close()

@@ -48,7 +48,6 @@ async def over_tls(
         origin = f"https://{host}:{server.port}"
         async with asking(origin, ways=ways) as component:
             yield component, origin, server
-        ways.close()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
@@ -131,4 +130,3 @@ async def test_a_file_of_authorities_that_is_none_is_refused_by_name(
     with pytest.raises(InvalidArgument, match=reason) as refused:
         await ways.start()
     assert str(path) in refused.value.message
-    ways.close()

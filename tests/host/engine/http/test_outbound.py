@@ -22,7 +22,6 @@ async def fetched(engine: Engine, web: CompiledComponent, url: str, *allowed_hos
             return await guest.text("/fetch?" + url)
     finally:
         await client.close()
-        ways.close()
 
 
 async def test_a_guest_fetches_from_a_host_that_it_was_given(
