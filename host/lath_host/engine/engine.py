@@ -35,7 +35,7 @@ from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_na
 from lath_host.engine.digests import cores, digest_of
 from lath_host.engine.epochs import Epochs
 from lath_host.engine.features import WasmFeatures
-from lath_host.engine.fusing import Fitted, fuse_what_fits
+from lath_host.engine.fusing import Fitted, fuse_what_compiles
 from lath_host.engine.reflect import Reflected, reflect
 from lath_host.engine.threads import NICE, NICE_CROWDED, FairThreads, lower_priority
 
@@ -203,13 +203,10 @@ class Engine:
 
         Args:
             parts: By name. What the first exports the fused one exports.
-            joins: What of one is answered by another; see `fuse_what_fits`.
+            joins: What of one is answered by another; see `fuse_what_compiles`.
 
         Returns:
             The component, None where nothing could be joined; and what is in it.
-
-        Raises:
-            InvalidArgument: wasmtime does not take what came out.
         """
         return await self._background.run(partial(self._fuse, dict(parts), tuple(joins)))
 
@@ -254,8 +251,8 @@ class Engine:
     def _fuse(
         self, parts: Mapping[str, CompiledComponent], joins: Sequence[Join]
     ) -> tuple[CompiledComponent | None, Fitted]:
-        fitted = fuse_what_fits({name: _binary(part.source) for name, part in parts.items()}, joins)
-        return (self._compile(fitted.fused.source) if fitted.fused else None), fitted
+        binaries = {name: _binary(part.source) for name, part in parts.items()}
+        return fuse_what_compiles(binaries, joins, self._compile)
 
     def _make(self, engine: WasmEngine, source: bytes) -> stock.Component:
         """Compiles a component, in its bridge where it has one."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from lath.errors import InvalidArgument
 from lath_host.engine.compose.fuse import CannotFuse, Fused, Join, Part, fuse
 from lath_host.engine.wasi import native_interface
+
+Compiled = TypeVar("Compiled")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,36 @@ def fuse_what_fits(parts: Mapping[str, bytes], joins: Sequence[Join]) -> Fitted:
     except CannotFuse as error:
         if len(joins) == 1:
             return Fitted(None, (), ((joins[0], str(error)),))
+    return _one_by_one(parts, joins, lambda fused: fused)[1]
+
+
+def fuse_what_compiles(
+    parts: Mapping[str, bytes], joins: Sequence[Join], compile_: Callable[[bytes], Compiled]
+) -> tuple[Compiled | None, Fitted]:
+    """Likewise, and compiles it. Where all together is refused, what is not is found join by join.
+
+    Args:
+        parts: As for `fuse_what_fits`.
+        joins: Likewise.
+        compile_: Raises `InvalidArgument` where wasmtime does not take what it is given.
+    """
+    fitted = fuse_what_fits(parts, joins)
+    if fitted.fused is None:
+        return None, fitted
+    try:
+        return compile_(fitted.fused.source), fitted
+    except InvalidArgument as error:
+        if len(fitted.joins) == 1:
+            return None, Fitted(None, (), (*fitted.refused, (fitted.joins[0], str(error))))
+    compiled, compiling = _one_by_one(parts, fitted.joins, lambda fused: compile_(fused.source))
+    return compiled, replace(compiling, refused=(*fitted.refused, *compiling.refused))
+
+
+def _one_by_one(
+    parts: Mapping[str, bytes], joins: Sequence[Join], make: Callable[[Fused], Made]
+) -> tuple[Made | None, Fitted]:
+    """Adds join to join, and leaves out those with which nothing can be made."""
+    made: Made | None = None
     fused: Fused | None = None
     kept: list[Join] = []
     refused: list[tuple[Join, str]] = []
@@ -44,13 +79,15 @@ def fuse_what_fits(parts: Mapping[str, bytes], joins: Sequence[Join]) -> Fitted:
         if join.caller not in reached:
             continue
         try:
-            fused = _fuse(parts, [*kept, join])
-        except CannotFuse as error:
+            tried = _fuse(parts, [*kept, join])
+            made = make(tried)
+        except (CannotFuse, InvalidArgument) as error:
             refused.append((join, str(error)))
         else:
+            fused = tried
             kept.append(join)
             reached.add(join.callee)
-    return Fitted(fused, tuple(kept), tuple(refused))
+    return made, Fitted(fused, tuple(kept), tuple(refused))
 
 
 def _fuse(parts: Mapping[str, bytes], joins: Sequence[Join]) -> Fused:

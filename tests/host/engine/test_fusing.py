@@ -7,9 +7,10 @@ from pathlib import Path
 import guests
 from wasmtime import wat2wasm
 
+from lath.errors import InvalidArgument
 from lath_host.engine import Engine
 from lath_host.engine.compose.fuse import Join
-from lath_host.engine.fusing import fuse_what_fits
+from lath_host.engine.fusing import fuse_what_compiles, fuse_what_fits
 
 ECHO = "test:words/echo@1.0.0"
 MIDDLE = "test:words/middle@1.0.0"
@@ -43,6 +44,31 @@ def test_what_only_a_misfit_leads_to_is_left_out_too() -> None:
     fitted = fuse_what_fits(PARTS, [misfit, TO_ECHO])
     assert (fitted.fused, fitted.joins) == (None, ())
     assert [join for join, _ in fitted.refused] == [misfit]
+
+
+def test_what_is_not_taken_when_compiled_is_left_out_and_the_rest_is_joined() -> None:
+    largest = fuse_what_fits(PARTS, [TO_MIDDLE]).fused
+    assert largest is not None
+
+    def compiled(source: bytes) -> int:
+        if len(source) > len(largest.source):
+            raise InvalidArgument("it is too large")
+        return len(source)
+
+    made, fitted = fuse_what_compiles(PARTS, [TO_MIDDLE, TO_ECHO], compiled)
+    assert made == len(largest.source)
+    assert fitted.fused is not None and fitted.fused.source == largest.source
+    assert fitted.joins == (TO_MIDDLE,)
+    assert fitted.refused == ((TO_ECHO, "invalid_argument: it is too large"),)
+
+
+def test_where_nothing_compiles_nothing_is_fused_and_what_is_tried_has_the_reason() -> None:
+    def refuse(source: bytes) -> None:
+        raise InvalidArgument("it is too large")
+
+    made, fitted = fuse_what_compiles(PARTS, [TO_MIDDLE, TO_ECHO], refuse)
+    assert (made, fitted.fused, fitted.joins) == (None, None, ())
+    assert [join for join, _ in fitted.refused] == [TO_MIDDLE]
 
 
 def times_in(cache: Path) -> dict[str, int]:
