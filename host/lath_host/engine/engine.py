@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
+from weakref import finalize
 
 from wasmtime import Config, WasmtimeError, wat2wasm
 from wasmtime import Engine as WasmEngine
@@ -168,7 +169,8 @@ class Engine:
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"
         self._settings += self.features.key
         self._plain = "slots" if slots else "plain"
-        self._closed = False
+        # also for one that nobody closes: a clock that outlives its engine would touch what is freed
+        self._end = finalize(self, _stop, self.threads, self.epochs, self._background, self._compilers)
 
     async def __aenter__(self) -> Engine:
         return self
@@ -216,17 +218,9 @@ class Engine:
         return await loop.run_in_executor(self._compilers, self._compile_metered, self.metered, source)
 
     async def close(self) -> None:
-        """Ends the clock and the threads. Close what runs guests first."""
-        if self._closed:
-            return
-        self._closed = True
-        await asyncio.to_thread(self._stop)
-
-    def _stop(self) -> None:
-        self.epochs.stop()
-        self.threads.stop()
-        self._background.stop()
-        self._compilers.shutdown(wait=True, cancel_futures=True)
+        """Ends the clock and the threads. Close what runs guests first. Closing twice is fine."""
+        await asyncio.to_thread(self._end)
+        await asyncio.to_thread(self._compilers.shutdown)
 
     def _compile(self, source: bytes) -> CompiledComponent:
         if self._cache is None:
@@ -269,6 +263,16 @@ class Engine:
             with suppress(WasmtimeError):
                 return stock.Component(engine, source)
         return None
+
+
+def _stop(
+    threads: FairThreads, epochs: Epochs, background: Background, compilers: ThreadPoolExecutor
+) -> None:
+    """Ends what an engine has started, in whichever thread the engine was forgotten."""
+    threads.stop()  # before the clock, which ends the slices that run
+    epochs.stop()
+    background.stop()
+    compilers.shutdown(wait=False, cancel_futures=True)
 
 
 def _binary(source: bytes) -> bytes:

@@ -50,7 +50,8 @@ class Epochs:
         """Ends the thread."""
         self._stopped = True
         self._wake.set()
-        self._thread.join()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
 
     def _run(self) -> None:
         seen, idle = self.polls, 0

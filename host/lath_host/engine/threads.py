@@ -120,13 +120,17 @@ class FairThreads:
             return slice_._withdrawn
 
     def stop(self) -> None:
-        """Ends the threads, each after the slice that it runs. What waits is forgotten."""
+        """Ends the threads, each after the slice that it runs. What waits is forgotten.
+
+        Called in one of them, it waits for the others.
+        """
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
             threads = list(self._threads)
         for thread in threads:
-            thread.join()
+            if thread is not threading.current_thread():
+                thread.join()
 
     def _start_thread(self) -> None:
         name = f"lath-guest-{len(self._threads)}"
