@@ -19,7 +19,7 @@ from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_
 from lath.presence import PresenceAnnouncer
 from lath.rpc import Caller, CallServer, IncomingCall, Streamed
 from lath.subjects import RELEASE_FUNCTION, RENEW_FUNCTION
-from lath.telemetry import get_logger, measuring, sampled
+from lath.telemetry import get_logger, read_usage, sampled
 from lath_host.components import guest_config, link_choice
 from lath_host.components.deployment import Deployment
 from lath_host.components.fusion import FusedWay, Fusion
@@ -90,6 +90,7 @@ class Component:
         self._outgoing = OutgoingClient(deployment.id, settings.allowed_hosts, parts.ways)
         self._surroundings = Surroundings(env=tuple(settings.env.items()), outbound=self._outgoing)
         self._usage = Usage()
+        self._unread: Callable[[], None] | None = None
         self._pools: WeakSet[InstancePool] = WeakSet()
         self._holdings = HeldHandles(deployment.id, parts.bus, parts.targets, self._held)
         self.imports = Imports(
@@ -168,6 +169,7 @@ class Component:
         """
         if self.deployment.settings.allowed_hosts and not self._parts.ways.installed:
             _log.warning("component cannot send requests", component_id=self.id, reason=NO_CLIENT)
+        self._unread = read_usage(self.id, self._usage.measured)
         await self._pool.start()
         self._parts.targets.homes[self.instance_id] = self
         await self._server.start()
@@ -237,6 +239,8 @@ class Component:
         await self._outgoing.close()
         self._parts.targets.homes.pop(self.instance_id, None)
         await self._holdings.close()
+        if self._unread is not None:
+            self._unread()
 
     def _take_no_more(self) -> None:
         """From here on it gets no call of a component beside it, as itself or as a part of that."""
@@ -262,8 +266,8 @@ class Component:
         result: bytes = _sendable(export.pack, await self._run(export, params, context, near_of(call.near)))
         self._usage.bytes_in += len(call.payload)
         self._usage.bytes_out += len(result)
-        if measuring() or sampled():
-            tell_bytes(self.id, len(call.payload), len(result))
+        if sampled():
+            tell_bytes(len(call.payload), len(result))
         return result
 
     async def call_local(self, call: LocalCall) -> Any:

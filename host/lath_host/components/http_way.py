@@ -22,7 +22,7 @@ class HttpWay:
     """Hands requests to the pool of a component, and minds their deadlines.
 
     Args:
-        component_id: For messages and metrics.
+        component_id: For messages.
         pool: Runs it.
         timeout_ms: How long its guests may keep others waiting; None: as long as the request's own time-out.
     """
@@ -63,7 +63,7 @@ class HttpWay:
         left_ms = int((deadline - asyncio.get_running_loop().time()) * 1000)
         if left_ms <= 0:
             raise DeadlineExceeded(f"the time-out passed before the request to {self._id} was run")
-        sizes = _Sizes(self._id, request) if measuring() or sampled() else None
+        sizes = _Sizes(request) if sampled() else None
         handler = HttpHandler(self._pool, interface)
         # Its imports have time-outs of their own: it may go on for long after the deadline of the head.
         context = GuestCall(ENDLESS, app_version)
@@ -133,10 +133,9 @@ async def _observe(
 
 
 class _Sizes:
-    """Counts the bytes of an exchange, for its span and the metrics."""
+    """Counts the bytes of an exchange, for its span."""
 
-    def __init__(self, component_id: str, request: HttpRequest) -> None:
-        self._id = component_id
+    def __init__(self, request: HttpRequest) -> None:
         self._received = self._sent = 0
         if isinstance(request.body, bytes):
             self._received = len(request.body)
@@ -151,7 +150,7 @@ class _Sizes:
     def follow(self, response: HttpResponse) -> None:
         """Tells the sizes at the end of the response."""
         if response.whole is not None:
-            tell_bytes(self._id, self._received, len(response.whole))
+            tell_bytes(self._received, len(response.whole))
         else:
             response.body = Ending(response.body, self._count, self._tell)
 
@@ -159,7 +158,7 @@ class _Sizes:
         self._sent += len(chunk)
 
     def _tell(self, error: BaseException | None) -> None:
-        tell_bytes(self._id, self._received, self._sent)
+        tell_bytes(self._received, self._sent)
 
 
 class Ending:

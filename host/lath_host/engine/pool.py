@@ -16,7 +16,6 @@ from typing import Any
 
 from lath.codec import ComponentHandle
 from lath.errors import InvalidArgument, LathError
-from lath.telemetry.metrics import measuring
 from lath.telemetry.spans import sampled
 from lath_host.engine import capi
 from lath_host.engine.admission import Admission
@@ -262,7 +261,7 @@ class InstancePool:
 
     def succeeded(self, guest: Guest, began: int, started: int) -> None:
         """A call has its result."""
-        if guest.cpu_ns or guest.host_calls or self._metered or measuring() or sampled():
+        if guest.cpu_ns or guest.host_calls or self._metered or sampled():
             self._account(guest, began, started, None)
         else:
             self.usage.quick_ns += perf_counter_ns() - began
@@ -280,8 +279,8 @@ class InstancePool:
         fuel = guest.fuel_used() if self._metered else None
         memory_limited = isinstance(error, MemoryExceeded)
         self.usage.add(now - began, cpu_ns, fuel or 0, memory_limited, host_calls)
-        if measuring() or sampled():
-            tell(self.name, CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
+        if sampled():
+            tell(CallUsage(now - began, cpu_ns, fuel, memory_limited, host_calls))
 
     # -- handles of its resources ----------------------------------------------------------------------------
 

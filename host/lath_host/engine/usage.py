@@ -1,4 +1,4 @@
-"""What the calls of one component have used: counted for each, summed up, told to its span and the metrics.
+"""What the calls of one component have used: counted for each, summed up, told to its span.
 
 CPU time is what the polls of a guest took: on the loop by the clock, since a poll there runs at once; in a
 thread by the thread's own CPU clock, which does not count the time that other threads had the core. The CPU
@@ -7,11 +7,12 @@ clock is ten times dearer to read, which a call of a few microseconds would feel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from lath import telemetry
+from lath.telemetry import metrics
 
 _NS_PER_MS: Final = 1_000_000
 HOST_CALLS_PREFIX: Final = "host_calls."
@@ -80,6 +81,16 @@ class Usage:
         self.instances += 1
         self.cpu_ns += cpu_ns
 
+    def measured(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        """The sums, as the metrics read them: (instrument, values of its attributes, sum)."""
+        yield metrics.CPU, (), (self.quick_ns + self.cpu_ns) / _NS_PER_MS
+        yield metrics.FUEL, (), self.fuel
+        yield metrics.MEMORY_LIMIT_HITS, (), self.memory_limit_hits
+        yield metrics.BYTES, ("in",), self.bytes_in
+        yield metrics.BYTES, ("out",), self.bytes_out
+        for interface, count in list(self.host_calls.items()):
+            yield metrics.HOST_CALLS, (interface,), count
+
     def totals(self) -> dict[str, int]:
         """The sums, by name, as an inventory shows them; times in milliseconds."""
         return {
@@ -95,21 +106,9 @@ class Usage:
         }
 
 
-def tell(component: str, call: CallUsage) -> None:
-    """Adds what a call used to the span around it, and to the metrics."""
+def tell(call: CallUsage) -> None:
+    """Adds what a call used to the span around it."""
     span = telemetry.current_span()
-    if span is not telemetry.NO_SPAN:
-        _set_attributes(span, call)
-    telemetry.record_usage(
-        component,
-        cpu_ms=call.cpu_ns / _NS_PER_MS,
-        fuel=call.fuel or 0,
-        memory_limit_hits=int(call.memory_limited),
-        host_calls=call.host_calls,
-    )
-
-
-def _set_attributes(span: telemetry.Span, call: CallUsage) -> None:
     span.set("lath.cpu_ms", call.cpu_ns / _NS_PER_MS)
     span.set("lath.wall_ms", call.wall_ns / _NS_PER_MS)
     if call.fuel is not None:
@@ -120,10 +119,8 @@ def _set_attributes(span: telemetry.Span, call: CallUsage) -> None:
         span.set(f"lath.host_calls.{interface or 'world'}", count)
 
 
-def tell_bytes(component: str, received_bytes: int, sent_bytes: int) -> None:
-    """Adds the sizes of a call that came over the bus to the span around it, and to the metrics."""
+def tell_bytes(received_bytes: int, sent_bytes: int) -> None:
+    """Adds the sizes of a call that came over the bus to the span around it."""
     span = telemetry.current_span()
-    if span is not telemetry.NO_SPAN:
-        span.set("lath.bytes_in", received_bytes)
-        span.set("lath.bytes_out", sent_bytes)
-    telemetry.record_bytes(component, received_bytes, sent_bytes)
+    span.set("lath.bytes_in", received_bytes)
+    span.set("lath.bytes_out", sent_bytes)

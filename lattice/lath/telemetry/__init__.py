@@ -2,7 +2,7 @@
 
 from lath.telemetry.context import TraceContext, current, extract, inject, replace_current, use
 from lath.telemetry.logs import configure_logging, get_logger
-from lath.telemetry.metrics import measuring, record_bytes, record_call, record_usage
+from lath.telemetry.metrics import measuring, read_usage, record_call
 from lath.telemetry.setup import setup, shutdown
 from lath.telemetry.spans import NO_SPAN, Span, current_span, recording, sampled, span
 
@@ -17,9 +17,8 @@ __all__ = [
     "get_logger",
     "inject",
     "measuring",
-    "record_bytes",
+    "read_usage",
     "record_call",
-    "record_usage",
     "recording",
     "replace_current",
     "sampled",

@@ -1,13 +1,15 @@
 """The metrics of calls: how many ended how, how long they took, and what components used for them.
 
-They are summed up here, in plain dictionaries, and read by the SDK when it exports: adding to an instrument
-of the SDK costs as much as a warm call of a component, and a call would add to five.
+They are summed up in plain dictionaries and read by the SDK when it exports: adding to an instrument of the
+SDK costs as much as a warm call of a component, and a call would add to five. What components used is summed
+up by their hosts, for inventories, and only read here.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ _CALL_ATTRIBUTES: Final = ("lath.side", "lath.target", "lath.interface", "lath.f
 
 CallKey = tuple[str, str, str, str, str]
 """Values of the attributes of a call: side, target, interface, function, kind."""
+Used = Iterable[tuple[str, tuple[str, ...], float]]
+"""What a component has used so far: (instrument, values of its attributes beside the component, sum)."""
+_Source = tuple[str, Callable[[], Used]]
+"""(the component's id, what reads what it has used)."""
 
 
 class Durations:
@@ -56,8 +62,10 @@ class Durations:
     def add(self, duration_ms: float) -> None:
         """Counts one call."""
         self.sum_ms += duration_ms
-        self.min_ms = min(self.min_ms, duration_ms)
-        self.max_ms = max(self.max_ms, duration_ms)
+        if duration_ms < self.min_ms:
+            self.min_ms = duration_ms
+        if duration_ms > self.max_ms:
+            self.max_ms = duration_ms
         self.buckets[bisect_left(BOUNDS_MS, duration_ms)] += 1
 
 
@@ -76,8 +84,12 @@ class _Sums:
 
     on = False
     calls: Final[dict[CallKey, Durations]] = {}
-    used: Final[dict[str, dict[tuple[str, ...], float]]] = {name: {} for name in _USED}
-    """By instrument and the values of its attributes: the component, and what else there is."""
+    sources: Final[list[_Source]] = []
+    """Components that run."""
+    ended: Final[dict[str, dict[tuple[str, ...], float]]] = {name: {} for name in _USED}
+    """What the others had used: by instrument and the values of its attributes, the component first."""
+    moving: Final = threading.Lock()
+    """Held while a component goes over to those that ended: the exporter's thread sees it once."""
 
 
 _sums: Final = _Sums()
@@ -92,7 +104,7 @@ def install(meter: Meter | None) -> None:
     """Has `meter` read what is counted from here on; None: nothing is counted any more."""
     _sums.on = meter is not None
     _sums.calls.clear()
-    for sums in _sums.used.values():
+    for sums in _sums.ended.values():
         sums.clear()
     if meter is None:
         return
@@ -100,7 +112,7 @@ def install(meter: Meter | None) -> None:
         CALLS, [_observe_calls], unit="{call}", description="Calls, by how they ended"
     )
     for name, (unit, description, more) in _USED.items():
-        callback = _observer(_sums.used[name], ("lath.component", *more))
+        callback = _observer(name, ("lath.component", *more))
         meter.create_observable_counter(name, [callback], unit=unit, description=description)
 
 
@@ -136,39 +148,35 @@ def record_call(
     durations.add(duration_ms)
 
 
-def record_usage(
-    component: str, *, cpu_ms: float, fuel: int, memory_limit_hits: int, host_calls: Mapping[str, int]
-) -> None:
-    """Adds what one call of a component used.
+def read_usage(component: str, read: Callable[[], Used]) -> Callable[[], None]:
+    """Has the metrics read what a component has used whenever they are exported, at no cost to its calls.
 
     Args:
         component: Its id.
-        cpu_ms: In which the guest computed, milliseconds.
-        fuel: Used up.
-        memory_limit_hits: 1 where it ended for want of memory.
-        host_calls: Calls of imports, by interface.
+        read: Reads it; called in the exporter's thread.
+
+    Returns:
+        Ends it: what the component has used by then stays.
     """
-    if not _sums.on:
-        return
-    _add(CPU, (component,), cpu_ms)
-    if fuel:
-        _add(FUEL, (component,), fuel)
-    if memory_limit_hits:
-        _add(MEMORY_LIMIT_HITS, (component,), memory_limit_hits)
-    for interface, count in host_calls.items():
-        _add(HOST_CALLS, (component, interface), count)
+    source = (component, read)
+    _sums.sources.append(source)
+
+    def end() -> None:
+        with _sums.moving:
+            if source in _sums.sources:
+                _sums.sources.remove(source)
+                for name, sums in _sums.ended.items() if _sums.on else ():
+                    _add_used(source, name, sums)
+
+    return end
 
 
-def record_bytes(component: str, received_bytes: int, sent_bytes: int) -> None:
-    """Adds the sizes of one call over the bus, as a component saw them."""
-    if _sums.on:
-        _add(BYTES, (component, "in"), received_bytes)
-        _add(BYTES, (component, "out"), sent_bytes)
-
-
-def _add(name: str, key: tuple[str, ...], value: float) -> None:
-    sums = _sums.used[name]
-    sums[key] = sums.get(key, 0) + value
+def _add_used(source: _Source, instrument: str, sums: dict[tuple[str, ...], float]) -> None:
+    component, read = source
+    for name, more, value in read():
+        if name == instrument and value:
+            key = (component, *more)
+            sums[key] = sums.get(key, 0) + value
 
 
 def _attributes(key: CallKey) -> dict[str, str]:
@@ -181,13 +189,14 @@ def _observe_calls(options: CallbackOptions) -> Iterable[Observation]:
     return [Observation(durations.count, attributes) for attributes, durations in call_durations()]
 
 
-def _observer(
-    sums: Mapping[tuple[str, ...], float], names: tuple[str, ...]
-) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _observer(instrument: str, names: tuple[str, ...]) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def observe(options: CallbackOptions) -> Iterable[Observation]:
         from opentelemetry.metrics import Observation
 
-        # a copy, made in one step: the loop goes on counting while this thread reads
-        return [Observation(value, dict(zip(names, key, strict=True))) for key, value in list(sums.items())]
+        with _sums.moving:
+            sums = dict(_sums.ended[instrument])
+            for source in list(_sums.sources):
+                _add_used(source, instrument, sums)
+        return [Observation(value, dict(zip(names, key, strict=True))) for key, value in sums.items()]
 
     return observe

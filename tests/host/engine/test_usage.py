@@ -144,15 +144,20 @@ async def test_the_span_of_a_call_says_what_the_call_used(
     assert 0 < attributes["lath.fuel"] < 1000
 
 
-async def test_metrics_say_what_a_components_calls_used(
+async def test_metrics_say_what_a_component_has_used_before_and_after_it_was_started_anew(
     engine: Engine, mischief: CompiledComponent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OtlpReceiver.running() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         await asyncio.to_thread(telemetry.setup, "usage")
-        async with pool_of(engine, mischief) as pool:
-            await asyncio.gather(*(call(pool, "ask", "x") for _ in range(5)))
+        for calls in (2, 3):  # of one component, started anew
+            async with pool_of(engine, mischief) as pool:
+                end = telemetry.read_usage("mischief", pool.usage.measured)
+                await asyncio.gather(*(call(pool, "ask", "x") for _ in range(calls)))
+            if calls == 2:
+                end()
         await asyncio.to_thread(telemetry.shutdown)
+        end()
         metrics = receiver.metrics()
     (point,) = metrics["lath.component.host_calls"].sum.data_points
     attributes = {each.key: each.value.string_value for each in point.attributes}
