@@ -108,6 +108,10 @@ class BusClient(Client):
             queue.put_nowait(asyncio.get_running_loop().create_future())
         return True
 
+    async def written(self) -> None:
+        """Waits until what was published so far has gone to the socket; at once where there is none."""
+        await self._flush_pending(force_flush=True)
+
     async def _process_err(self, err_msg: str) -> None:
         """nats-py lower-cases the message and, for most errors, closes for good. Here: reconnect."""
         if _PERMISSIONS in err_msg:

@@ -11,7 +11,8 @@ from lath.http import wire
 from lath.http.bodies import Ahead, Continued
 from lath.http.messages import Header, HttpRequest, HttpResponse, WholeBody
 from lath.names import InterfaceName
-from lath.rpc.exchange import Answer, Body, Exchanges
+from lath.rpc.call import Following
+from lath.rpc.exchange import Answer, Exchanges
 
 if TYPE_CHECKING:
     from lath.bus import Bus
@@ -51,18 +52,17 @@ class HttpCaller:
         """
         deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
         first, ahead = await _begin(request.body)
+        follows = None
+        if ahead is not None:
+            follows = Following(ahead, lambda: wire.pack_trailers(_trailers(request)))
         try:
-            follows = None
-            if ahead is not None:
-                follows = Body(ahead, lambda: wire.pack_trailers(_trailers(request)))
-            trailers = _trailers(request) if follows is None else []
-            payload = wire.pack_request(request, first, trailers)
-            left_ms = max(1.0, (deadline - asyncio.get_running_loop().time()) * 1000)
-            answer = await self._exchanges.call(target, tail, payload, follows, timeout_ms=left_ms, **routing)
+            payload = wire.pack_request(request, first, _trailers(request) if follows is None else [])
         except BaseException:
             if ahead is not None:
                 await ahead.aclose()
             raise
+        left_ms = max(1.0, (deadline - asyncio.get_running_loop().time()) * 1000)
+        answer = await self._exchanges.call(target, tail, payload, follows, timeout_ms=left_ms, **routing)
         try:
             return await _response(answer)
         except InvalidArgument as e:  # the call has run

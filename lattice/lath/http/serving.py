@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lath.http import wire
 from lath.http.bodies import Ahead, Continued
 from lath.http.messages import Header, HttpRequest, HttpResponse
-from lath.rpc.call import IncomingCall, Streamed
+from lath.rpc.call import Following, IncomingCall, Streamed
 
 if TYPE_CHECKING:
     from lath.rpc.streams import IncomingStream
@@ -46,7 +46,7 @@ async def result_of(response: HttpResponse) -> bytes | Streamed:
         raise
     if body.whole:
         return payload
-    return Streamed(payload, body, lambda: wire.pack_trailers(response.trailers))
+    return Streamed(payload, Following(body, lambda: wire.pack_trailers(response.trailers)))
 
 
 def _take_trailers(stream: IncomingStream, trailers: list[Header]) -> None:

@@ -2,9 +2,9 @@
 
 from lath.rpc.balance import FailedAttempt, may_retry
 from lath.rpc.bulk import INLINE_BYTES_MAX, PAYLOAD_BYTES_MAX
-from lath.rpc.call import Handler, IncomingCall, Streamed
+from lath.rpc.call import Following, Handler, IncomingCall, Streamed
 from lath.rpc.caller import Caller
-from lath.rpc.exchange import Answer, Body, Exchanges
+from lath.rpc.exchange import Answer, Exchanges
 from lath.rpc.header import TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, CallHeader
 from lath.rpc.micro import Micro, Service
 from lath.rpc.server import CallServer
@@ -16,13 +16,13 @@ __all__ = [
     "TIMEOUT_MS_DEFAULT",
     "TIMEOUT_MS_MAX",
     "Answer",
-    "Body",
     "CallHeader",
     "CallServer",
     "CallStats",
     "Caller",
     "Exchanges",
     "FailedAttempt",
+    "Following",
     "Handler",
     "IncomingCall",
     "Micro",

@@ -47,18 +47,29 @@ class StreamBody(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """What follows a message as a stream.
+
+    Attributes:
+        chunks: Of any size. Closed by who sends them, whatever comes of it.
+        after: Asked, at their end, for what is sent with it; 256 KiB at most.
+    """
+
+    chunks: StreamBody
+    after: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Streamed:
     """A result that goes on as a stream.
 
     Attributes:
         payload: What goes with the reply's message, 512 KiB at most.
-        chunks: What follows. Closed by the server of the call, whatever comes of it.
-        after: Asked, at their end, for what is sent with it.
+        body: What follows it.
     """
 
     payload: bytes
-    chunks: StreamBody
-    after: Callable[[], bytes]
+    body: Following
 
 
 Handler: TypeAlias = Callable[[IncomingCall], Awaitable[bytes | Streamed]]

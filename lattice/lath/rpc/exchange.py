@@ -8,8 +8,6 @@ to serve may be made again elsewhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +16,7 @@ from nats.aio.msg import Msg
 from lath import telemetry
 from lath.errors import ConnectionLost, DeadlineExceeded, Internal, PayloadTooLarge
 from lath.rpc.bulk import INLINE_BYTES_MAX
+from lath.rpc.call import Following
 from lath.rpc.caller import Caller
 from lath.rpc.pending import Pending
 from lath.rpc.replies import may_answer
@@ -31,19 +30,6 @@ if TYPE_CHECKING:
     from lath.bus.client import BusClient
 
 _log: Final = telemetry.get_logger("lath.rpc")
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What follows a message as a stream.
-
-    Attributes:
-        chunks: Of any size. Closed by their owner.
-        after: Asked, at their end, for what is sent with it.
-    """
-
-    chunks: AsyncIterator[bytes]
-    after: Callable[[], bytes]
 
 
 class Answer:
@@ -80,7 +66,7 @@ class Exchanges:
         self._caller = caller
 
     async def call(
-        self, target: str, tail: str, payload: bytes, body: Body | None = None, **routing: Any
+        self, target: str, tail: str, payload: bytes, body: Following | None = None, **routing: Any
     ) -> Answer:
         """Calls a function of `target`.
 
@@ -88,25 +74,25 @@ class Exchanges:
             target: Component or provider.
             tail: The rest of the subject, as for `Caller.call`.
             payload: What the message holds, 512 KiB at most.
-            body: What follows it.
+            body: What follows it. Closed when nothing more of it is wanted, or when there is no answer.
             routing: The rest of what `Caller.carry` takes.
 
         Raises:
             PayloadTooLarge: The message.
             LathError: As for `Caller.call`. Nothing goes on then.
         """
-        if len(payload) > INLINE_BYTES_MAX:
-            raise PayloadTooLarge(
-                f"{len(payload)} bytes to {target}, before a stream, are above {INLINE_BYTES_MAX}"
-            )
         if body is None:
-            send = partial(self._send, payload)
+            send = partial(self._send, _checked(target, payload))
             return await self._caller.carry(target, tail, send, **routing)
         streams: list[OutgoingStream] = []
-        return await self._caller.carry(
-            target, tail, partial(self._send_on, payload, body, streams),
-            repeatable=lambda: not any(stream.touched for stream in streams), **routing,
-        )  # fmt: skip
+        try:
+            return await self._caller.carry(
+                target, tail, partial(self._send_on, _checked(target, payload), body, streams),
+                repeatable=lambda: not any(stream.touched for stream in streams), **routing,
+            )  # fmt: skip
+        except BaseException:
+            await body.chunks.aclose()
+            raise
 
     async def _send(
         self, payload: bytes, pending: Pending, headers: dict[str, str], deadline: float, linked: bool
@@ -121,7 +107,7 @@ class Exchanges:
     async def _send_on(
         self,
         payload: bytes,
-        body: Body,
+        body: Following,
         streams: list[OutgoingStream],
         pending: Pending,
         headers: dict[str, str],
@@ -150,7 +136,7 @@ class Exchanges:
                 msg = await pending.future
             return await self._answer(pending, msg, port.client, linked, upload)
         except BaseException:
-            await upload.close()
+            await upload.stop()
             raise
 
     async def _answer(
@@ -170,10 +156,19 @@ class Exchanges:
         return Answer(msg.data, stream, upload)
 
 
+def _checked(target: str, payload: bytes) -> bytes:
+    if len(payload) > INLINE_BYTES_MAX:
+        raise PayloadTooLarge(
+            f"the message to {target} of {len(payload)} bytes is above {INLINE_BYTES_MAX}: the rest of it "
+            "is to follow as a stream"
+        )
+    return payload
+
+
 class _Upload:
     """The stream of a call's parameters, on its way."""
 
-    def __init__(self, stream: OutgoingStream, body: Body, pending: Pending) -> None:
+    def __init__(self, stream: OutgoingStream, body: Following, pending: Pending) -> None:
         self._stream = stream
         self._body = body
         self._pending = pending
@@ -187,8 +182,13 @@ class _Upload:
             if isinstance(e, ConnectionLost) and e is self._stream.error:
                 self._pending.fail(e)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Sends no more of it."""
         self._task.cancel()
         await asyncio.wait([self._task])
         self._stream.leave()
+
+    async def close(self) -> None:
+        """Wants no more of it either."""
+        await self.stop()
+        await self._body.chunks.aclose()

@@ -16,12 +16,14 @@ from lath import telemetry
 from lath.bus.sink import sink
 from lath.errors import (
     CallCancelled,
+    ConnectionLost,
     DeadlineExceeded,
     Draining,
     Internal,
     InvalidArgument,
     LathError,
     LimitExceeded,
+    NotConnected,
     Overloaded,
     PermissionDenied,
     Unavailable,
@@ -341,6 +343,7 @@ class CallServer:
 
     async def _answer_on(self, call: Running, result: Streamed) -> None:
         """Answers, and sends what follows. From the answer on the stream says what goes wrong."""
+        body = result.body
         try:
             stream = (await StreamPort.of(self._bus)).outgoing()
             with stream:
@@ -348,9 +351,11 @@ class CallServer:
                 reply = call.msg.reply
                 await self._publish(reply, result.payload, {HEADER_STREAM: OPEN}, reply=stream.subject)
                 stream.announced()
-                await stream.send(result.chunks, result.after)
+                await stream.send(body.chunks, body.after)
+        except NotConnected as e:  # the call has run
+            raise ConnectionLost(f"the result could not be sent: {e.message}") from e
         finally:
-            await result.chunks.aclose()
+            await body.chunks.aclose()
 
     async def _fail(self, call: Running, error: LathError) -> None:
         if not call.answered:

@@ -59,7 +59,7 @@ class StreamPort:
             port = _ports[bus] = StreamPort(client)
         async with port._opening:
             if not port._opened:
-                await client.subscribe(f"{port._inbox}.*", future=sink(port._on_message))
+                await client.subscribe(f"{port._inbox}.>", future=sink(port._on_message))
                 await client.flush()
                 port._opened = True
         return port
@@ -152,7 +152,7 @@ class StreamPort:
             _log.exception("could not take a message of a stream", subject=msg.subject[:200])
 
     def _take(self, msg: Msg) -> None:
-        name = msg.subject[len(self._inbox) + 1 :]
+        name = msg.subject[len(self._inbox) + 1 :].partition(".")[0]
         end = self._ends.get(name)
         headers = msg.headers or {}
         text = headers.get(HEADER_STREAM)

@@ -1,9 +1,10 @@
 """Byte streams beside a call: what its caller sends on, or its callee, for as long as both go on.
 
-Each end has a subject of its own under an inbox of the second connection, and every message of a stream names
-its sender's as the reply subject: so the server's `allow_responses` lets the other end answer, and each
-message renews that. The first messages of the reading end go out on the connection that got the announcement
-(a call or a reply with the header `Lath-Stream: open`), the rest on the second one.
+Each end has subjects of its own under an inbox of the second connection, and every message of a stream names
+one of its sender's as the reply subject: so the server's `allow_responses` lets the other end answer. It
+permits only so many answers to a subject, and only for a while: so an end takes another from time to time.
+The first messages of the reading end go out on the connection that got the announcement (a call or a reply
+with the header `Lath-Stream: open`), the rest on the second one.
 
 The header `Lath-Stream` of a message says `{verb},{bytes}`:
 
@@ -26,6 +27,7 @@ stream may be silent for hours, and is given up when nobody answers, or the serv
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
@@ -64,6 +66,11 @@ STRIKE_S: Final = 0.5
 """Nobody listening is believed when it is said twice, so far apart: a cluster's servers lose each other for
 moments."""
 
+RENEW_MESSAGES: Final = 256
+"""Messages to and from one subject, after which an end takes the next. With those on their way it is well
+below the 1000 that `lath.bus.permissions` gives."""
+RENEW_S: Final = 60.0
+"""Likewise how long it is in use: a tenth of what is given."""
 _NOT_EXPECTED: Final = float("inf")
 """When it was heard, of an end that nobody owes anything yet."""
 
@@ -72,16 +79,19 @@ class End:
     """What both ends of a stream have in common. Use it in a `with` block, or `leave` it.
 
     Attributes:
-        subject: Where its messages come in.
+        subject: Where its messages come in, now.
     """
 
     def __init__(self, port: StreamPort, name: str, client: BusClient, peer: str) -> None:
-        self.subject = port.register(name, self)
+        self.subject = self._first_subject = port.register(name, self)
+        self._subjects = itertools.count(1)
+        self._exchanged = 0
         self._name = name
         self._port = port
         self._client = client
         self._peer = peer
         self._loop = asyncio.get_running_loop()
+        self._renewed = self._loop.time()
         self._heard = _NOT_EXPECTED
         self._asked = 0.0
         self._struck = 0.0
@@ -113,9 +123,10 @@ class End:
 
     def take(self, verb: str, count: int, msg: Msg) -> None:
         """A message of the stream."""
-        if not self._peer and may_answer(msg.reply):
+        if may_answer(msg.reply):
             self._peer = msg.reply
             self._port.watch()
+        self._exchanged += 1
         self._client = self._port.client
         self._heard = self._loop.time()
         self._asked = self._struck = 0.0
@@ -154,7 +165,16 @@ class End:
     def _mention(self, verb: str, count: int) -> None:
         """Says something that need not arrive: it is asked for, or said, again."""
         if self._peer:
-            self._client.post(self._peer, b"", self.subject, {HEADER_STREAM: f"{verb},{count}"})
+            self._client.post(self._peer, b"", self._reply(), {HEADER_STREAM: f"{verb},{count}"})
+
+    def _reply(self) -> str:
+        """The reply subject of a message that goes out now."""
+        now = self._loop.time()
+        if self._exchanged >= RENEW_MESSAGES or now - self._renewed >= RENEW_S:
+            self.subject = f"{self._first_subject}.{next(self._subjects)}"
+            self._exchanged, self._renewed = 0, now
+        self._exchanged += 1
+        return self.subject
 
     # --- what either end does its own way ------------------------------------------------------------------
 
@@ -171,10 +191,12 @@ class End:
         self, verb: str, count: int, data: bytes = b"", headers: dict[str, str] | None = None
     ) -> None:
         told = {HEADER_STREAM: f"{verb},{count}", **(headers or {})}
-        if self._client.post(self._peer, data, self.subject, told):
+        reply = self._reply()
+        if self._client.post(self._peer, data, reply, told):
             return
         try:
-            await self._client.publish(self._peer, data, self.subject, told)
+            await self._client.written()
+            await self._client.publish(self._peer, data, reply, told)
         except nats_errors.Error as e:
             raise ConnectionLost("the connection to the bus broke amid the stream") from e
 
@@ -262,7 +284,7 @@ class OutgoingStream(End):
     def _tell(self, error: LathError) -> None:
         if self._peer and self._error is None:
             told = {HEADER_STREAM: "error,0", **headers_of(error)}
-            self._client.post(self._peer, body_of(error), self.subject, told)
+            self._client.post(self._peer, body_of(error), self._reply(), told)
 
     def _on(self, verb: str, count: int, msg: Msg) -> None:
         if verb in ("stop", "gone"):
