@@ -1,0 +1,269 @@
+"""Handles requests: finds the link, calls its component, and passes both bodies on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, Protocol
+
+from lath import telemetry
+from lath.errors import CallCancelled, LathError
+from lath.http import Header, HttpRequest, HttpResponse
+from lath.provider import Link
+from lath.subjects import HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath_providers.http_server.exchange import Exchange, Refusal, RequestHead
+from lath_providers.http_server.replies import (
+    NO_BODY,
+    own_headers,
+    passed_on,
+    refusal_of,
+    refusal_text,
+    response_headers,
+)
+from lath_providers.http_server.routes import NoRoute, Routes, request_host, route_path
+from lath_providers.http_server.served import RETRY_AFTER, Running, ServedLink
+
+_log = telemetry.get_logger("lath.http")
+_TRACE: Final = (HEADER_TRACEPARENT, HEADER_TRACESTATE)
+
+
+class Serve(Protocol):
+    """Calls the component at the other end of a link."""
+
+    def __call__(self, link: Link, request: HttpRequest, *, timeout_ms: int) -> Awaitable[HttpResponse]:
+        """Returns once the response has begun. Cancelled when the client goes away.
+
+        Raises:
+            LathError: There is none.
+        """
+
+
+class Outcome:
+    """What became of a request, for its log line and its span."""
+
+    __slots__ = ("bytes_out", "ended", "served", "status")
+
+    def __init__(self) -> None:
+        self.served: ServedLink | None = None
+        self.status = 0
+        self.bytes_out = 0
+        self.ended = "ok"
+
+
+class Handler:
+    """Answers the exchanges of one listener.
+
+    Args:
+        routes: The listener's.
+        serve: Calls components.
+        closing: Whether the listener is being closed.
+        access_log: Whether each request is logged.
+    """
+
+    def __init__(
+        self, routes: Routes[ServedLink], serve: Serve, closing: Callable[[], bool], *, access_log: bool
+    ) -> None:
+        self._routes = routes
+        self._serve = serve
+        self._closing = closing
+        self._access_log = access_log
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answers one request, in a task of its own."""
+        began = asyncio.get_running_loop().time()
+        outcome = Outcome()
+        head = exchange.head
+        telemetry.replace_current(_trace_of(head))
+        try:
+            found = self._find(head)
+            if isinstance(found, ServedLink):
+                outcome.served = found
+            if telemetry.sampled():
+                await self._traced(exchange, found, outcome)
+            else:
+                await self._answer(exchange, found, outcome)
+        except asyncio.CancelledError:
+            outcome.ended = "client gone"
+            raise
+        finally:
+            if self._access_log:
+                self._log(head, outcome, asyncio.get_running_loop().time() - began)
+
+    async def _traced(self, exchange: Exchange, found: ServedLink | Refusal, outcome: Outcome) -> None:
+        head, served = exchange.head, outcome.served
+        attributes = {
+            "http.request.method": head.method,
+            "url.scheme": head.scheme,
+            "url.path": head.target.partition("?")[0],
+            "server.address": head.authority,
+            "client.address": head.peer,
+            "network.protocol.version": head.version,
+        }
+        if served is not None:
+            attributes |= {"http.route": served.path, "lath.link": served.key}
+        name = head.method if served is None else f"{head.method} {served.path}"
+        with telemetry.span(name, "server", attributes) as span:
+            await self._answer(exchange, found, outcome)
+            span.set("http.response.status_code", outcome.status)
+            if outcome.status >= 500 or outcome.ended != "ok":
+                span.fail(outcome.ended if outcome.ended != "ok" else str(outcome.status), outcome.ended)
+
+    def _log(self, head: RequestHead, outcome: Outcome, seconds: float) -> None:
+        served = outcome.served
+        _log.info(
+            "request", method=head.method, path=head.target.partition("?")[0], status=outcome.status,
+            bytes=outcome.bytes_out, ms=round(seconds * 1000, 1), peer=head.peer, host=head.authority,
+            target=None if served is None else served.link.target, ended=outcome.ended,
+        )  # fmt: skip
+
+    async def _answer(self, exchange: Exchange, found: ServedLink | Refusal, outcome: Outcome) -> None:
+        try:
+            if isinstance(found, Refusal):
+                raise found
+            _check(exchange.head, found)
+            async with found.admit() as running:
+                await self._pass_on(exchange, found, running, outcome)
+        except Refusal as refusal:
+            await self._refuse(exchange, refusal, outcome)
+        except LathError as error:
+            outcome.ended = error.kind
+            await self._refuse(exchange, refusal_of(error), outcome)
+        except Exception:
+            outcome.ended = "internal"
+            _log.exception("a request could not be handled", path=exchange.head.target.partition("?")[0])
+            await self._refuse(exchange, Refusal(500, "internal"), outcome)
+
+    def _find(self, head: RequestHead) -> ServedLink | Refusal:
+        """The link that a request is for, or why there is none."""
+        if self._closing():
+            return Refusal(503, "the server stops", RETRY_AFTER)
+        path = route_path(head.target.partition("?")[0])
+        try:
+            return self._routes.find(request_host(head.authority) or "", path, head.method)
+        except NoRoute as none:
+            if none.allowed:
+                allowed = ", ".join(none.allowed).encode()
+                return Refusal(405, f"{head.method} is not served here", ((b"allow", allowed),))
+            return Refusal(404, "nothing is served here")
+
+    async def _pass_on(
+        self, exchange: Exchange, served: ServedLink, running: Running, outcome: Outcome
+    ) -> None:
+        head = exchange.head
+        body = RequestBody(exchange, served, running) if head.has_body else None
+        request = HttpRequest(
+            method=head.method,
+            scheme=head.scheme,
+            authority=head.authority,
+            path_with_query=head.target,
+            headers=_guest_headers(head),
+            body=body,
+            trailers=None if body is None else exchange.trailers,
+        )
+        response = await self._serve(served.link, request, timeout_ms=served.config.timeout_ms)
+        try:
+            headers = response_headers(response)
+            outcome.status = response.status
+            await exchange.start(response.status, self._with_close(exchange, headers, refused=False))
+            bodiless = head.method == "HEAD" or response.status in NO_BODY
+            async for chunk in response.body:
+                if bodiless:
+                    break  # nobody gets it: there is no use in making the rest
+                if chunk:
+                    outcome.bytes_out += len(chunk)
+                    await exchange.write(chunk)
+            await exchange.finish([] if bodiless else passed_on(response.trailers))
+        finally:
+            await response.body.aclose()
+
+    async def _refuse(self, exchange: Exchange, refusal: Refusal, outcome: Outcome) -> None:
+        """Answers in the component's place; where its response has begun, breaks it off."""
+        if exchange.started:
+            outcome.ended = "reset" if outcome.ended == "ok" else outcome.ended
+            exchange.reset()
+            return
+        outcome.status = refusal.status
+        text = refusal_text(refusal)
+        headers = [
+            *own_headers(),
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(text)),
+            *refusal.headers,
+        ]
+        try:
+            await exchange.start(refusal.status, self._with_close(exchange, headers, refused=True))
+            await exchange.write(text)
+            await exchange.finish([])
+        except Refusal:
+            exchange.reset()
+
+    def _with_close(
+        self, exchange: Exchange, headers: list[tuple[bytes, bytes]], *, refused: bool
+    ) -> list[tuple[bytes, bytes]]:
+        """Says that the connection ends with this response: where the rest of the request is not wanted."""
+        head = exchange.head
+        if head.version != "2" and (self._closing() or (refused and head.has_body)):
+            headers.append((b"connection", b"close"))
+        return headers
+
+
+class RequestBody:
+    """A request's body as its guest reads it; `AsyncIterator[bytes]`.
+
+    What is wrong with it ends the request, whatever its guest makes of it.
+    """
+
+    def __init__(self, exchange: Exchange, served: ServedLink, running: Running) -> None:
+        self._exchange = exchange
+        self._served = served
+        self._running = running
+        self._bytes = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._exchange.read()
+            self._bytes += len(chunk)
+            if self._bytes > self._served.config.body_bytes_max:
+                raise _too_large(self._served)
+        except Refusal as refusal:
+            self._running.end(refusal)
+            raise CallCancelled(refusal.reason) from None
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+
+def _check(head: RequestHead, served: ServedLink) -> None:
+    if head.values("expect") not in ([], ["100-continue"]):
+        raise Refusal(417, "the only expectation met is 100-continue")
+    if (head.content_length or 0) > served.config.body_bytes_max:
+        raise _too_large(served)
+
+
+def _too_large(served: ServedLink) -> Refusal:
+    return Refusal(413, f"the request's body is above {served.config.body_bytes_max} bytes")
+
+
+def _trace_of(head: RequestHead) -> telemetry.TraceContext | None:
+    """The trace that a request belongs to; several traceparents are none, as W3C says."""
+    parents = head.values(HEADER_TRACEPARENT)
+    if len(parents) != 1:
+        return None
+    return telemetry.extract(
+        {HEADER_TRACEPARENT: parents[0], HEADER_TRACESTATE: ",".join(head.values(HEADER_TRACESTATE))}
+    )
+
+
+def _guest_headers(head: RequestHead) -> list[Header]:
+    """What the guest sees: no headers of the connection, and the trace as it goes on from here."""
+    trace: dict[str, str] = {}
+    telemetry.inject(trace)
+    kept = [
+        header
+        for header in passed_on(head.headers)
+        if header[0] != "expect" and not (trace and header[0] in _TRACE)
+    ]
+    return [*kept, *((name, value.encode("latin-1")) for name, value in trace.items())]

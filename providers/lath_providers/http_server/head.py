@@ -1,0 +1,143 @@
+"""Reads the head of a request: what the parsers of HTTP/1.1 and HTTP/2 let pass is looked at here."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lath.http import Header
+from lath_providers.http_server.exchange import Refusal, RequestHead
+from lath_providers.http_server.routes import request_host
+
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
+_LENGTH: Final = re.compile(rb"\d{1,18}\Z")
+
+
+def head_of(
+    *, version: str, method: str, scheme: str, target: bytes, headers: list[tuple[bytes, bytes]], peer: str
+) -> RequestHead:
+    """The head of a request of HTTP/1.x.
+
+    Args:
+        version: As the parser has read it.
+        method: Likewise.
+        scheme: Of the connection.
+        target: The request line's.
+        headers: Names in lower case.
+        peer: The client.
+
+    Raises:
+        Refusal: It breaks RFC 9110 or 9112, or asks for what is not served here.
+    """
+    if version not in ("1.0", "1.1"):
+        raise Refusal(505, "this server speaks HTTP/1.0, 1.1 and 2")
+    if method == "CONNECT":
+        raise Refusal(501, "this server is no proxy")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        raise Refusal(400, "a request has one host header")
+    authority, path = _parts(target.decode("latin-1"), method)
+    if authority is None:
+        authority = hosts[0].decode("latin-1") if hosts else ""
+    _check_authority(authority)
+    length = _content_length(headers)
+    chunked = _chunked(headers, version)
+    return RequestHead(
+        version=version,
+        method=method,
+        scheme=scheme,
+        authority=authority,
+        target=path,
+        headers=_kept(headers),
+        content_length=length,
+        has_body=chunked or bool(length),
+        peer=peer,
+    )
+
+
+def head_of_fields(
+    fields: list[tuple[bytes, bytes]], *, scheme: str, ended: bool, peer: str, bytes_max: int
+) -> RequestHead:
+    """The head of a request of HTTP/2; h2 has checked it for what RFC 9113 calls malformed.
+
+    Args:
+        fields: Pseudo headers and headers.
+        scheme: Of the connection.
+        ended: Whether no body follows.
+        peer: The client.
+        bytes_max: Of all of it.
+
+    Raises:
+        Refusal: It is too large, or asks for what is not served here.
+    """
+    if sum(len(name) + len(value) for name, value in fields) > bytes_max:
+        raise Refusal(431, "the request's headers are too large")
+    pseudo = {name: value.decode("latin-1") for name, value in fields if name.startswith(b":")}
+    headers = [field for field in fields if not field[0].startswith(b":")]
+    if pseudo.get(b":method") == "CONNECT":
+        raise Refusal(501, "this server is no proxy")
+    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    authority = pseudo.get(b":authority", hosts[0] if hosts else "")
+    _check_authority(authority)
+    _, target = _parts(pseudo.get(b":path", ""), pseudo.get(b":method", ""))
+    return RequestHead(
+        version="2",
+        method=pseudo.get(b":method", ""),
+        scheme=scheme,
+        authority=authority,
+        target=target,
+        headers=_one_cookie(_kept(headers)),
+        content_length=_content_length(headers),
+        has_body=not ended,
+        peer=peer,
+    )
+
+
+def _parts(target: str, method: str) -> tuple[str | None, str]:
+    """Authority, where the target has one, and path with query."""
+    if target.startswith("/") and "#" not in target:
+        return None, target
+    if target == "*" and method == "OPTIONS":
+        return None, target
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None or not absolute[1]:
+        raise Refusal(400, "the request's target is malformed")
+    path = absolute[2]
+    return absolute[1], path if path.startswith("/") else f"/{path}"
+
+
+def _check_authority(authority: str) -> None:
+    if authority and request_host(authority) is None:
+        raise Refusal(400, "the request's host is malformed")
+
+
+def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if not lengths:
+        return None
+    if len(lengths) > 1 or not _LENGTH.match(lengths[0]):
+        raise Refusal(400, "the request's content-length is malformed")
+    return int(lengths[0])
+
+
+def _chunked(headers: list[tuple[bytes, bytes]], version: str) -> bool:
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if not codings:
+        return False
+    if version == "1.0":
+        raise Refusal(400, "HTTP/1.0 has no transfer-encoding")
+    if codings != [b"chunked"]:
+        raise Refusal(501, "the only transfer-encoding served is chunked")
+    return True
+
+
+def _kept(headers: list[tuple[bytes, bytes]]) -> list[Header]:
+    return [(name.decode("latin-1"), value) for name, value in headers if name != b"host"]
+
+
+def _one_cookie(headers: list[Header]) -> list[Header]:
+    """Joins what HTTP/2 lets clients split (RFC 9113, 8.2.3)."""
+    cookies = [value for name, value in headers if name == "cookie"]
+    if len(cookies) < 2:
+        return headers
+    return [*((name, value) for name, value in headers if name != "cookie"), ("cookie", b"; ".join(cookies))]

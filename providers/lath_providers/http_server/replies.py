@@ -1,0 +1,94 @@
+"""What clients are told: the status of an error, and the headers of a response."""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from lath.errors import LathError
+from lath.http import Header, HttpResponse
+from lath_providers.http_server.exchange import Refusal
+from lath_providers.http_server.served import RETRY_AFTER
+
+SERVER: Final = b"lath"
+NO_BODY: Final = frozenset({204, 304})
+"""Statuses of responses that have none, whatever the guest writes."""
+_STATUS_OF_KIND: Final = {
+    "overloaded": 503,
+    "draining": 503,
+    "unavailable": 503,
+    "not_connected": 503,
+    "link_failed": 503,
+    "deadline_exceeded": 504,
+    "payload_too_large": 413,
+}
+_OF_THE_CONNECTION: Final = frozenset(
+    {
+        "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te",
+        "trailer", "transfer-encoding", "upgrade", "http2-settings",
+    }
+)  # fmt: skip
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_VALUE: Final = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
+_LENGTH: Final = re.compile(rb"\d{1,18}\Z")
+
+
+def refusal_of(error: LathError) -> Refusal:
+    """What the client of a request that failed is told: the kind of the error, nothing from inside."""
+    status = _STATUS_OF_KIND.get(error.kind, 502)
+    return Refusal(status, error.kind, RETRY_AFTER if status == 503 else ())
+
+
+def refusal_text(refusal: Refusal) -> bytes:
+    """The body of a refusal."""
+    return f"{HTTPStatus(refusal.status).phrase}: {refusal.reason}\n".encode()
+
+
+def passed_on(headers: list[Header]) -> list[Header]:
+    """What is no one hop's: without the headers of the connection, those that `connection` names included."""
+    named = {
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == "connection"
+        for token in value.decode("latin-1").split(",")
+    }
+    dropped = _OF_THE_CONNECTION | named if named else _OF_THE_CONNECTION
+    return [header for header in headers if header[0].lower() not in dropped]
+
+
+def response_headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
+    """The headers of a guest's response as they are sent.
+
+    Raises:
+        Refusal: The response cannot be sent as HTTP.
+    """
+    if not 200 <= response.status <= 599:
+        raise Refusal(502, f"the component answered with status {response.status}")
+    sent: list[tuple[bytes, bytes]] = []
+    names: set[str] = set()
+    for name, value in passed_on(response.headers):
+        if not _NAME.match(name) or not _VALUE.match(value):
+            raise Refusal(502, "the component answered with a malformed header")
+        lower = name.lower()
+        if lower == "content-length":
+            if response.status in NO_BODY:
+                continue
+            if lower in names or not _LENGTH.match(value):
+                raise Refusal(502, "the component answered with a malformed content-length")
+        names.add(lower)
+        sent.append((lower.encode("ascii"), value.strip(b" \t")))
+    return sent + [field for field in own_headers() if field[0].decode() not in names]
+
+
+def own_headers() -> list[tuple[bytes, bytes]]:
+    """What every response has, unless its guest says otherwise."""
+    return [(b"date", _date(int(time.time()))), (b"server", SERVER)]
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()

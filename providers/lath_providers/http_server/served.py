@@ -1,0 +1,130 @@
+"""A link that is served: its requests that run, and how they end when it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+from lath.provider import Link
+from lath_providers.http_server.config import HttpServerConfig
+from lath_providers.http_server.exchange import Refusal
+
+RETRY_AFTER: Final = ((b"retry-after", b"1"),)
+"""Who was turned away for want of room may come again in a second."""
+ENDING_S: Final = 2.0
+"""How long requests that were told to end may take for it: they send an error, or reset."""
+
+
+class ServedLink:
+    """What a route leads to, and what the provider holds for a link.
+
+    Args:
+        link: The link.
+        config: Its config.
+
+    Attributes:
+        leaving: Whether it takes no more requests.
+    """
+
+    def __init__(self, link: Link, config: HttpServerConfig) -> None:
+        self.link = link
+        self.config = config
+        self.key: Final = link.key
+        self.hosts = config.hosts
+        self.path = config.path
+        self.methods = config.methods
+        self.leaving = False
+        self._running: set[Running] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def running(self) -> int:
+        """How many of its requests run."""
+        return len(self._running)
+
+    def admit(self) -> Running:
+        """Lets a request run: `async with served.admit() as running`.
+
+        Raises:
+            Refusal: `concurrency_max` of them run, or the link goes.
+        """
+        if self.leaving:
+            raise Refusal(503, "the link is being closed", RETRY_AFTER)
+        if len(self._running) >= self.config.concurrency_max:
+            raise Refusal(503, "too many requests run", RETRY_AFTER)
+        return Running(self)
+
+    def entered(self, running: Running) -> None:
+        """A request begins to run."""
+        self._running.add(running)
+        self._idle.clear()
+
+    def left(self, running: Running) -> None:
+        """It has ended."""
+        self._running.discard(running)
+        if not self._running:
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Takes no more requests; ends those that still run after `drain_ms`."""
+        self.leaving = True
+        if await self._idle_within(self.config.drain_ms / 1000):
+            return
+        for running in tuple(self._running):
+            running.end(Refusal(503, "the server stops", RETRY_AFTER))
+        await self._idle_within(ENDING_S)
+
+    async def _idle_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Running:
+    """A request that runs, for as long as `async with` lasts; `end` ends it from outside.
+
+    Args:
+        served: Whose it is.
+    """
+
+    __slots__ = ("_scope", "_served", "_verdict")
+
+    def __init__(self, served: ServedLink) -> None:
+        self._served = served
+        self._scope = asyncio.timeout(None)
+        self._verdict: Refusal | None = None
+
+    def end(self, verdict: Refusal) -> None:
+        """Cancels what runs inside; the block raises `verdict`. The first verdict stands."""
+        if self._verdict is None:
+            self._verdict = verdict
+            self._scope.reschedule(asyncio.get_running_loop().time())
+
+    async def __aenter__(self) -> Self:
+        self._served.entered(self)
+        await self._scope.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._served.left(self)
+        ended = self._verdict
+        self._verdict = ended or _OVER
+        try:
+            await self._scope.__aexit__(kind, error, trace)
+        except TimeoutError:
+            if ended is None:
+                raise
+            raise ended from None
+        if ended is not None and isinstance(error, Exception):
+            raise ended from error  # what was ended has failed before it could be cancelled
+
+
+_OVER: Final = Refusal(500, "the request has ended")
+"""Stands for the verdict of a request that has ended by itself."""
