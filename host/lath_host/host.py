@@ -27,11 +27,11 @@ from lath.provider.start import ProviderStart, StartCredentials
 from lath.rpc import Caller, Micro, Service
 from lath.telemetry import get_logger
 from lath.verbs import LinkOps, VerbServer
-from lath_host.components.component import ComponentParts
 from lath_host.components.configs import Configs
 from lath_host.components.fusion import Fusion
 from lath_host.components.local import LocalTargets
 from lath_host.components.operations import Components
+from lath_host.components.parts import ComponentParts
 from lath_host.components.routes import Routes
 from lath_host.control import ControlServer
 from lath_host.engine.engine import Engine

@@ -5,65 +5,47 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 from weakref import WeakSet
 
-from lath.bus import Bus
 from lath.codec import ComponentHandle, unpack_for_type
 from lath.codec.handles import parse_tokens
 from lath.errors import DeadlineExceeded, Draining, Internal, InvalidArgument, LimitExceeded, PayloadTooLarge
 from lath.http import HttpRequest, HttpResponse
 from lath.model import ComponentDescription, Link, Presence
-from lath.names import CLIENT_SOURCE, DEFAULT_LINK, NO_LINK, InterfaceName, new_id
+from lath.names import CLIENT_SOURCE, NO_LINK, new_id
 from lath.presence import PresenceAnnouncer
-from lath.rpc import Caller, CallServer, IncomingCall, Streamed
+from lath.rpc import CallServer, IncomingCall, Streamed
 from lath.subjects import RELEASE_FUNCTION, RENEW_FUNCTION
 from lath.telemetry import get_logger, read_usage, sampled
-from lath_host.components import guest_config, link_choice
+from lath_host.components import linkable
 from lath_host.components.deployment import Deployment
-from lath_host.components.fusion import FusedWay, Fusion
+from lath_host.components.fusion import FusedWay
 from lath_host.components.fusion_plan import Member
 from lath_host.components.held import HeldHandles, near_of
 from lath_host.components.http_way import HttpWay
 from lath_host.components.imports import GuestCall, Imports
-from lath_host.components.local import LocalCall, LocalTargets, observed
+from lath_host.components.local import LocalCall, observed
 from lath_host.components.offered import Offer, Offered
-from lath_host.components.routes import Routes
+from lath_host.components.parts import ComponentParts
 from lath_host.components.service_run import ServiceRun, service_interface
 from lath_host.engine.admission import Admission
-from lath_host.engine.engine import CompiledComponent, Engine
+from lath_host.engine.engine import CompiledComponent
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import ImportHandler
 from lath_host.engine.pool import InstancePool
 from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.usage import Usage, tell_bytes
-from lath_host.engine.wasi import native_interface
 from lath_host.identity import lath_version
 from lath_host.outbound.client import OutgoingClient
-from lath_host.outbound.ways import NO_CLIENT, WaysOut
+from lath_host.outbound.ways import NO_CLIENT
 
 DRAIN_LINGER_MS: Final = 250
 """How long a stopping component goes on answering `draining`, so that callers who have not yet seen its
 presence end are sent elsewhere instead of waiting."""
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentParts:
-    """What every component of a host shares."""
-
-    bus: Bus
-    engine: Engine
-    routes: Routes
-    targets: LocalTargets
-    caller: Caller
-    host_id: str
-    config_values: Callable[[tuple[str, ...]], Mapping[str, str]]
-    presence_ttl_ms: int
-    fusion: Fusion
-    ways: WaysOut
 
 
 class Component:
@@ -341,22 +323,7 @@ class Component:
 
     def fault_of_link(self, link: Link) -> str | None:
         """Why this component, as the target of `link`, cannot serve it; None when it can."""
-        for interface in link.interfaces:
-            if not self.offered.offers(link.wit_namespace, link.wit_package, interface):
-                wanted = f"{link.wit_namespace}:{link.wit_package}/{interface}"
-                exported = ", ".join(self.offered.interfaces) or "no interface"
-                return f"component {self.id} does not export {wanted}; it exports {exported}"
-        return self._unsupported_export(link)
-
-    def _unsupported_export(self, link: Link) -> str | None:
-        """What of the linked interfaces cannot be called."""
-        package = f"{link.wit_namespace}:{link.wit_package}/"
-        linked = {package + interface for interface in link.interfaces}
-        for name in self.offered.interfaces:
-            reason = self.compiled.unsupported(name)
-            if reason is not None and name.partition("@")[0] in linked:
-                return f"component {self.id} cannot be called at {name} {reason}"
-        return None
+        return linkable.fault_of_link(self.id, self.offered, self.compiled, link)
 
     def member(self) -> Member:
         """The component as a part of plans (fusion.Fusable)."""
@@ -387,7 +354,7 @@ class Component:
             limits={**limits, "fuse": self.deployment.fuse},
             instance_id=self.instance_id,
             exports=self.offered.interfaces,
-            imports=self._linked_imports(),
+            imports=linkable.linked_imports(self.compiled.world),
             digest=self.compiled.digest,
             stats={**asdict(self._stats()), **self._usage.totals()},
             service=self._service.describe() if self._service is not None else None,
@@ -405,16 +372,6 @@ class Component:
             idle=own.idle + (fused.stats.idle if fused else 0),
             calls_fused=self.fused_way.calls,
         )
-
-    def _linked_imports(self) -> tuple[str, ...]:
-        """What needs a link: every import that neither wasmtime nor the host itself answers."""
-        found = []
-        for interface in self.compiled.world.imports.values():
-            if ":" in interface.name and not native_interface(interface.name):
-                name = InterfaceName.parse(interface.name)
-                if not (guest_config.is_guest_config(name) or link_choice.is_link_choice(name)):
-                    found.append(f"{name} ({interface.label or DEFAULT_LINK})")
-        return tuple(sorted(found))
 
     def _describe_presence(self) -> Presence:
         return Presence(

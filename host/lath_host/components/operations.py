@@ -14,8 +14,9 @@ from lath.model import ComponentDescription, Link, ScaleComponent, UpdateCompone
 from lath.names import shown
 from lath.telemetry import get_logger
 from lath_host import artifacts
-from lath_host.components.component import Component, ComponentParts
+from lath_host.components.component import Component
 from lath_host.components.deployment import Deployment
+from lath_host.components.parts import ComponentParts
 from lath_host.engine.engine import CompiledComponent
 from lath_host.events import EventPublisher
 from lath_host.participant_ids import ParticipantIds
