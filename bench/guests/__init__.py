@@ -67,6 +67,18 @@ TEXT_ECHO: Final = f"""
 """
 """`echo`, `bytes` and `numbers` give back what they get; `spin` computes for ever."""
 
+TEXT_TRAP: Final = f"""
+(component
+  {_LIBC}
+  (core module $guest
+    (func (export "echo") (param i32 i32) (result i32) unreachable))
+  (core instance $guest (instantiate $guest))
+  (func $echo (param "text" string) (result string) (canon lift (core func $guest "echo") {_CANONICAL}))
+  (instance $out (export "echo" (func $echo)))
+  (export "{ECHO}@{VERSION}" (instance $out)))
+"""
+"""Its `echo` traps."""
+
 TEXT_RELAY: Final = f"""
 (component
   (import "{ECHO}@{VERSION}" (instance $far

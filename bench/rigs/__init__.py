@@ -7,6 +7,7 @@ from typing import Final
 from bench.rigs.bytes import BYTES
 from bench.rigs.colocated import COLOCATED
 from bench.rigs.crosshost import CROSSHOST
+from bench.rigs.endurance import ENDURANCE
 from bench.rigs.engine import ENGINE
 from bench.rigs.footprint import FOOTPRINT
 from bench.rigs.instructions import INSTRUCTIONS
@@ -18,7 +19,7 @@ from bench.rigs.telemetry import TELEMETRY
 
 RIGS: Final = (
     CROSSHOST, COLOCATED, TELEMETRY, NOISY, ENGINE, BYTES, STARTING, COLD, FOOTPRINT, SWEEPS, LINKS,
-    INSTRUCTIONS,
+    ENDURANCE, INSTRUCTIONS,
 )  # fmt: skip
 COMPARED: Final = (INSTRUCTIONS, ENGINE, COLOCATED, CROSSHOST)
 """What a comparison of two commits measures, unless told otherwise."""

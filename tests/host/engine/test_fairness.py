@@ -65,6 +65,11 @@ async def turns() -> AsyncIterator[Turns]:
     await asyncio.to_thread(turns.threads.stop)
 
 
+async def test_there_are_as_many_threads_as_asked_for_or_one_for_each_core() -> None:
+    async with Engine(threads=3, instances_max=None) as asked, Engine(instances_max=None) as unasked:
+        assert (asked.threads.count, unasked.threads.count) == (3, cores())
+
+
 async def test_components_take_turns_however_much_work_each_has(turns: Turns) -> None:
     turns.stand_in_line(Share("a"), 50)
     turns.stand_in_line(Share("b"), 3)

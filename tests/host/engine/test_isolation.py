@@ -12,9 +12,11 @@ from engine_components import echo
 from engine_guests import BUCKETS, MISCHIEF, no_imports
 from msgpack import ExtType
 
-from lath.errors import CallCancelled, Trap
+from lath.errors import CallCancelled, DeadlineExceeded, Trap
+from lath.testing import eventually
 from lath.wit.types import Case, Field, Flags, ListOf, OptionOf, Primitive, Record, ResultOf, Variant
 from lath_host.engine import CompiledComponent, Engine
+from lath_host.engine.guest import Guest
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
@@ -191,3 +193,41 @@ async def test_instances_imports_and_handles_leave_no_memory_behind(engine: Engi
         before = resident_kib()
         await several(1500)
         assert resident_kib() - before < GROWTH_KIB_MAX
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def stores() -> int:
+    gc.collect()
+    return sum(isinstance(each, Guest) for each in gc.get_objects())
+
+
+async def test_calls_of_all_ends_leave_no_store_and_no_descriptor_behind(
+    engine: Engine, mischief: CompiledComponent
+) -> None:
+    async def answer(import_: Import, context: CallContext, params: list[Any]) -> str:
+        await asyncio.sleep(0)
+        return "y"
+
+    async def cancelled(pool: InstancePool) -> None:
+        running = asyncio.ensure_future(call(pool, "ask", "x"))
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    before = stores()
+    async with InstancePool(engine, mischief, Limits(warm_instances=0), answer, name="mixed") as pool:
+        await call(pool, "hello", "x")
+        open_before = descriptors()
+        for _ in range(50):
+            assert await call(pool, "ask", "x") == "y"
+            with pytest.raises(Trap):
+                await call(pool, "trap")
+            with pytest.raises(DeadlineExceeded):
+                await call(pool, "spin", timeout_ms=1)
+            await cancelled(pool)
+        await eventually(lambda: stores() == before)
+        assert descriptors() == open_before
