@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from contextlib import aclosing
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from lath.names import CLIENT_SOURCE
 from lath.server import Server
 from lath.subjects import RENEW_FUNCTION, handle_notice
 from lath.testing import eventually
-from lath_control.client import Client, NoLattice
+from lath_control.client import Client, NoLattice, doctor
 
 LINK = LinkSpec(
     source_id="caller", target="textstats", wit_namespace="demo", wit_package="text", interfaces=("stats",)
@@ -252,6 +253,22 @@ async def test_a_component_of_one_id_and_two_codes_starts_only_where_allowed_and
     (finding,) = [each for each in (await client.doctor()).findings if each.check == "components"]
     assert finding.level == "ok"
     assert "different bytes" not in (await lath("get", "components")).out
+
+
+async def test_the_doctor_says_which_extras_are_installed_here_and_how_to_get_the_others(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "EXTRAS", {"http": ("aiohttp",), "more": ("aiohttp", "no_such.module")})
+    (finding,) = [each for each in (await client.doctor()).findings if each.check == "extras"]
+    assert finding.level == "ok"
+    assert finding.message == (
+        "installed on this machine: http; not installed: more (pip install 'lath[more]')"
+    )
+
+
+def test_the_extras_that_the_doctor_knows_are_those_of_the_distribution() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"].keys() >= doctor.EXTRAS.keys()
 
 
 async def test_the_doctor_finds_what_is_no_link_and_a_bucket_with_other_settings(client: Client) -> None:

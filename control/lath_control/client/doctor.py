@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
+import importlib.util
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 SLOW_BUS_MS: Final = 500
 """A round trip to the bus above this makes every call slow."""
 VERSION: Final = importlib.metadata.version("lath")
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "build": ("componentize_py",),
+    "http": ("aiohttp", "httptools", "hypercorn", "uvicorn"),
+    "otlp": ("opentelemetry.exporter.otlp.proto.http",),
+}
+"""The extras of lath that change what it can do, with what each installs."""
 NAMED_MAX: Final = 10
 """More links than these are counted, not listed one by one."""
 
@@ -33,7 +41,7 @@ NAMED_MAX: Final = 10
 async def examine(client: Client) -> DoctorReport:
     """See `Client.doctor`."""
     findings: list[Finding] = []
-    for check in (_bus, _buckets, _hosts, _components, _links, _configs):
+    for check in (_bus, _buckets, _hosts, _components, _links, _configs, _extras):
         try:
             findings += [finding async for finding in check(client)]
         except (LathError, NatsError, JetStreamError) as e:
@@ -62,6 +70,27 @@ def _warning(check: str, message: str, fix: str) -> Finding:
 
 def _problem(check: str, message: str, fix: str) -> Finding:
     return Finding(check=check, level="problem", message=message, fix=fix)
+
+
+async def _extras(client: Client) -> AsyncIterator[Finding]:
+    """What is installed where this runs, which may be another machine than that of a host."""
+    missing = await asyncio.to_thread(_missing_extras)
+    there = ", ".join(sorted(EXTRAS.keys() - missing)) or "none"
+    rest = (
+        f"; not installed: {', '.join(missing)} (pip install 'lath[{','.join(missing)}]')" if missing else ""
+    )
+    yield _ok("extras", f"installed on this machine: {there}{rest}")
+
+
+def _missing_extras() -> list[str]:
+    return [extra for extra, modules in sorted(EXTRAS.items()) if not all(map(_is_installed, modules))]
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a package that it would be in
+        return False
 
 
 async def _bus(client: Client) -> AsyncIterator[Finding]:
