@@ -141,7 +141,7 @@ async def test_a_handle_that_a_program_gives_away_is_not_renewed_by_it(
     limits = ComponentLimits(lease_seconds=1)
     await client.components.start(str(source), component_id="counters", limits=limits)
     renewals: asyncio.Queue[Msg] = asyncio.Queue()
-    (there,) = client.presence.instances("counters")
+    (there,) = await eventually(lambda: client.presence.instances("counters"))
     subject = handle_notice(client.lattice, "counters", there.instance_id, CLIENT_SOURCE, RENEW_FUNCTION)
     await client.bus.subscribe(subject, renewals.put)
     make = f"{COUNTERS_NAME}#[constructor]counter"
