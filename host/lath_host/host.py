@@ -129,6 +129,8 @@ class Host:
 
     async def _start(self) -> None:
         options = self.options
+        self._ways = WaysOut(options.ca_files)
+        await self._ways.start()
         bus = await Bus.connect(
             options.nats_url,
             lattice=options.lattice,
@@ -164,8 +166,6 @@ class Host:
         repair = Repair(bus, link_view, configs)
         await repair.start()
         self._parts.push_async_callback(repair.close)
-        self._ways = WaysOut(options.ca_files)
-        await self._ways.start()
         self._assemble(bus, keeper, engine, caller, presence, links, link_view, Configs(configs))
         await self._serve(bus, presence)
 

@@ -1,4 +1,7 @@
-"""Components in text form that serve HTTP: `serving(code)` has all imports, its `code` is the handler's."""
+"""Components in text form that serve HTTP: `serving(code)` has all imports, its `code` is the handler's.
+
+With `outgoing` it has those for asking others too.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ _IMPORTS: Final = """
     (alias outer 1 $input (type $outer-in)) (export "input-stream" (type $in (eq $outer-in)))
     (alias outer 1 $output (type $outer-out)) (export "output-stream" (type $out (eq $outer-out)))
     (type $raw (variant (case "configuration-error") (case "HTTP-response-body-size" (option u64))
-      (case "internal-error" (option string))))
+      (case "internal-error" (option string)) (case "HTTP-request-denied")
+      (case "destination-IP-prohibited")))
     (export "error-code" (type $error-code (eq $raw)))
     (export "fields" (type $fields (sub resource)))
     (export "incoming-request" (type $request (sub resource)))
@@ -74,6 +78,47 @@ _IMPORTS: Final = """
   (alias export $types "outgoing-body" (type $body-out))
   (alias export $types "incoming-body" (type $body-in))
   (alias export $types "future-trailers" (type $trailers))
+"""
+_ASKING_TYPES: Final = """
+    (alias outer 1 $pollable (type $outer-p)) (export "pollable" (type $pollable-here (eq $outer-p)))
+    (export "outgoing-request" (type $asked (sub resource)))
+    (export "request-options" (type $options (sub resource)))
+    (export "incoming-response" (type $answered (sub resource)))
+    (export "future-incoming-response" (type $future (sub resource)))
+    (type $raw-scheme (variant (case "HTTP") (case "HTTPS") (case "other" string)))
+    (export "scheme" (type $scheme (eq $raw-scheme)))
+    (type $raw-method (variant (case "get") (case "head") (case "post") (case "put") (case "delete")
+      (case "connect") (case "options") (case "trace") (case "patch") (case "other" string)))
+    (export "method" (type $method (eq $raw-method)))
+    (export "[constructor]outgoing-request" (func (param "headers" (own $fields)) (result (own $asked))))
+    (export "[method]outgoing-request.set-method" (func (param "self" (borrow $asked))
+      (param "method" $method) (result (result))))
+    (export "[method]outgoing-request.set-scheme" (func (param "self" (borrow $asked))
+      (param "scheme" (option $scheme)) (result (result))))
+    (export "[method]outgoing-request.set-authority" (func (param "self" (borrow $asked))
+      (param "authority" (option string)) (result (result))))
+    (export "[method]outgoing-request.body" (func (param "self" (borrow $asked))
+      (result (result (own $body-out)))))
+    (export "[method]future-incoming-response.subscribe" (func (param "self" (borrow $future))
+      (result (own $pollable-here))))
+    (export "[method]future-incoming-response.get" (func (param "self" (borrow $future))
+      (result (option (result (result (own $answered) (error $error-code)))))))
+    (export "[method]incoming-response.consume" (func (param "self" (borrow $answered))
+      (result (result (own $body-in)))))
+"""
+_ASKING: Final = """
+  (alias export $types "error-code" (type $error-code))
+  (alias export $types "outgoing-request" (type $asked))
+  (alias export $types "request-options" (type $options))
+  (alias export $types "incoming-response" (type $answered))
+  (alias export $types "future-incoming-response" (type $future))
+  (import "wasi:http/outgoing-handler@0.2.0" (instance $outgoing
+    (alias outer 1 $asked (type $o1)) (export "outgoing-request" (type $r (eq $o1)))
+    (alias outer 1 $options (type $o2)) (export "request-options" (type $p (eq $o2)))
+    (alias outer 1 $future (type $o3)) (export "future-incoming-response" (type $f (eq $o3)))
+    (alias outer 1 $error-code (type $o4)) (export "error-code" (type $e (eq $o4)))
+    (export "handle" (func (param "request" (own $r)) (param "options" (option (own $p)))
+      (result (result (own $f) (error $e)))))))
 """
 _LIBC: Final = """
   (core module $libc-module
@@ -113,6 +158,21 @@ _FUNCTIONS: Final = {
     "finish": ("types", "[static]outgoing-body.finish", "(param i32 i32 i32 i32)"),
     "set": ("types", "[static]response-outparam.set", "(param i32 i32 i32 i32 i64 i32)"),
 }  # fmt: skip
+_ASKING_FUNCTIONS: Final = {
+    "asked": ("types", "[constructor]outgoing-request", "(param i32) (result i32)"),
+    "set-method": ("types", "[method]outgoing-request.set-method", "(param i32 i32 i32 i32) (result i32)"),
+    "set-scheme": (
+        "types", "[method]outgoing-request.set-scheme", "(param i32 i32 i32 i32 i32) (result i32)",
+    ),
+    "set-authority": (
+        "types", "[method]outgoing-request.set-authority", "(param i32 i32 i32 i32) (result i32)",
+    ),
+    "asked-body": ("types", "[method]outgoing-request.body", "(param i32 i32)"),
+    "ask": ("outgoing", "handle", "(param i32 i32 i32 i32)"),
+    "subscribe-future": ("types", "[method]future-incoming-response.subscribe", "(param i32) (result i32)"),
+    "get": ("types", "[method]future-incoming-response.get", "(param i32 i32)"),
+    "consume-answer": ("types", "[method]incoming-response.consume", "(param i32 i32)"),
+}  # fmt: skip
 _DROPS: Final = (
     "fields", "request", "response", "outparam", "body-out", "body-in", "input", "output", "pollable",
     "trailers",
@@ -120,7 +180,7 @@ _DROPS: Final = (
 _HANDLER: Final = "wasi:http/incoming-handler@0.2.0"
 
 
-def serving(code: str, *, data: str = "") -> bytes:
+def serving(code: str, *, data: str = "", outgoing: bool = False) -> bytes:
     """A component whose handler is `code`, core text with `$request` and `$out`.
 
     It may call each import by its name above, `$drop-…`, `$reset` (the allocator), and these helpers:
@@ -130,24 +190,30 @@ def serving(code: str, *, data: str = "") -> bytes:
     Args:
         code: Core text.
         data: At address 1024.
+        outgoing: Whether it has what it takes to ask others.
     """
+    functions = _FUNCTIONS | (_ASKING_FUNCTIONS if outgoing else {})
+    imports = _IMPORTS
+    if outgoing:
+        last = '    (export "[static]response-outparam.set"'
+        imports = imports.replace(last, _ASKING_TYPES + last) + _ASKING
     lowered = "\n".join(
         f'  (core func ${name} (canon lower (func ${instance} "{function}") {_CANONICAL}))'
-        for name, (instance, function, _) in _FUNCTIONS.items()
+        for name, (instance, function, _) in functions.items()
     )
     drops = "\n".join(f"  (core func $drop-{name} (canon resource.drop ${name}))" for name in _DROPS)
     imported = "\n".join(
-        f'    (import "host" "{name}" (func ${name} {core}))' for name, (_, _, core) in _FUNCTIONS.items()
+        f'    (import "host" "{name}" (func ${name} {core}))' for name, (_, _, core) in functions.items()
     )
     dropped = "\n".join(
         f'    (import "host" "drop-{name}" (func $drop-{name} (param i32)))' for name in _DROPS
     )
     given = " ".join(
-        f'(export "{name}" (func ${name}))' for name in [*_FUNCTIONS, *(f"drop-{each}" for each in _DROPS)]
+        f'(export "{name}" (func ${name}))' for name in [*functions, *(f"drop-{each}" for each in _DROPS)]
     )
     return f"""
 (component
-  {_IMPORTS}
+  {imports}
   {_LIBC}
 {lowered}
 {drops}
@@ -236,3 +302,40 @@ SPLICE: Final = serving("""
       (br_if $more (i32.eqz (i32.load8_u (i32.const 0)))))
     (call $end (local.get $body) (local.get $sink))""")
 """The same, without having the bytes pass through it."""
+
+
+def relay(authority: str) -> bytes:
+    """Posts the request's body to `authority` as it comes, and answers with what is answered there."""
+    return serving(
+        f"""
+    (local.set $at (call $asked (call $fields)))
+    (drop (call $set-method (local.get $at) (i32.const 2) (i32.const 0) (i32.const 0)))
+    (drop (call $set-scheme (local.get $at) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+    (drop (call $set-authority (local.get $at) (i32.const 1) (i32.const 1024) (i32.const {len(authority)})))
+    (call $asked-body (local.get $at) (i32.const 0))
+    (local.set $body (i32.load (i32.const 4)))
+    (call $ask (local.get $at) (i32.const 0) (i32.const 0) (i32.const 0))
+    (local.set $at (i32.load (i32.const 8)))
+    (local.set $sink (call $sink (local.get $body)))
+    (local.set $source (call $source (local.get $request)))
+    (loop $more
+      (call $splice (local.get $sink) (local.get $source) (i64.const 1048576) (i32.const 0))
+      (br_if $more (i32.eqz (i32.load8_u (i32.const 0)))))
+    (call $end (local.get $body) (local.get $sink))
+    (local.set $pollable (call $subscribe-future (local.get $at)))
+    (call $block (local.get $pollable))
+    (call $drop-pollable (local.get $pollable))
+    (call $get (local.get $at) (i32.const 0))
+    (if (i32.load8_u (i32.const 16)) (then (unreachable)))
+    (call $consume-answer (i32.load (i32.const 24)) (i32.const 0))
+    (call $stream (i32.load (i32.const 4)) (i32.const 0))
+    (local.set $source (i32.load (i32.const 4)))
+    (local.set $body (call $answer (local.get $out)))
+    (local.set $sink (call $sink (local.get $body)))
+    (loop $again
+      (call $splice (local.get $sink) (local.get $source) (i64.const 1048576) (i32.const 0))
+      (br_if $again (i32.eqz (i32.load8_u (i32.const 0)))))
+    (call $end (local.get $body) (local.get $sink))""",
+        data=authority,
+        outgoing=True,
+    )

@@ -1,6 +1,6 @@
 """What the HTTP clients of a host's components share: look-ups, and whom to trust.
 
-aiohttp is imported when the first request is sent, in a thread: most hosts have no component that sends any.
+aiohttp is imported when the first request is sent, in a thread: hosts run without it.
 """
 
 from __future__ import annotations
