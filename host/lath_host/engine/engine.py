@@ -33,6 +33,7 @@ from lath_host.engine.compose.around import bridges_around
 from lath_host.engine.compose.bridge import crossings_of, needed_of
 from lath_host.engine.compose.fuse import Join
 from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name
+from lath_host.engine.compose.preview1.command import ADAPTER_VERSION, component_of, is_module
 from lath_host.engine.digests import cores, digest_of
 from lath_host.engine.epochs import Epochs
 from lath_host.engine.features import WasmFeatures
@@ -167,7 +168,7 @@ class Engine:
         self._cache = CompileCache(cache_dir) if cache_dir else None
         self._carried = crossings_of if bridge else needed_of
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"
-        self._settings += self.features.key
+        self._settings += f"adapter{ADAPTER_VERSION}{self.features.key}"
         self._plain = "slots" if slots else "plain"
         # also for one that nobody closes: a clock that outlives its engine would touch what is freed
         self._end = finalize(self, _stop, self.threads, self.epochs, self._background, self._compilers)
@@ -190,7 +191,7 @@ class Engine:
         """Compiles a component, off the loop.
 
         Args:
-            source: A component's bytes, or its text.
+            source: A component's bytes, or its text; or a command for WASI preview 1.
 
         Raises:
             InvalidArgument: It is not a component that wasmtime takes; the message has its reason.
@@ -276,7 +277,9 @@ def _stop(
 
 
 def _binary(source: bytes) -> bytes:
-    return source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
+    """The bytes of the component that `source` is, or that a core module is run as."""
+    wasm = source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
+    return component_of(wasm) if is_module(wasm) else wasm
 
 
 def _wasm_engine(features: WasmFeatures, *, metered: bool, slots: int | None) -> WasmEngine:

@@ -20,6 +20,23 @@ class MemoryExceeded(LimitExceeded):
     """The guest was denied memory. On the wire it is a `limit_exceeded` like any other."""
 
 
+class Exited(Trap):
+    """The guest has ended itself. On the wire it is a `trap` like any other.
+
+    Args:
+        status: What it said: 0 where all is well.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the guest ended itself with exit status {status}")
+        self.status = status
+
+
+def has_failed(error: BaseException) -> bool:
+    """Whether what ended a call is a failure: a program may end itself when all is well."""
+    return not (isinstance(error, Exited) and error.status == 0)
+
+
 def explain(
     failure: WasmtimeFailure, complaints: Iterable[str], memory_bytes_max: int, fuel_max: int | None
 ) -> LathError:
@@ -32,7 +49,7 @@ def explain(
         fuel_max: The guest's limit.
     """
     if failure.exit_status is not None:
-        return Trap(f"the guest ended itself with exit status {failure.exit_status}")
+        return Exited(failure.exit_status)
     text = failure.message
     if "all fuel consumed" in text:
         return LimitExceeded(f"the guest used up its fuel (fuel_max {fuel_max})")

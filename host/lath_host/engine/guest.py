@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lath.errors import Internal, InvalidArgument, LathError, LimitExceeded, Trap
 from lath_host.engine import capi
 from lath_host.engine.compose.merge import LABEL_PREFIX
-from lath_host.engine.explain import explain, first_line
+from lath_host.engine.explain import Exited, explain, first_line
 from lath_host.engine.exports import ExportPlan
 from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import GuestHandles
@@ -35,6 +35,7 @@ from lath_host.engine.threads import Slice
 from lath_host.engine.values import Arena, Kept
 from lath_host.engine.values.arena import BYTES_AT
 from lath_host.engine.wasi.output import Lines
+from lath_host.engine.wasi.standard import Standard
 
 if TYPE_CHECKING:
     from lath_host.engine.pins import Pin
@@ -76,6 +77,7 @@ class Guest:
         budget_bytes: Its part in the host's budget of warm instances, given back when it goes.
         rested_at: When it last went idle, in the loop's time; where idle instances are dropped.
         pin: What keeps it while others hold handles of its resources.
+        standard: What it finds for this call in place of its component's; None: nothing (wasi.WasiGuest).
     """
 
     __slots__ = (
@@ -83,6 +85,7 @@ class Guest:
         "_instance_at", "_on_gone", "_outputs", "_places", "_polled_at", "_polling", "_result_at",
         "_settings", "_slice_ends", "_store", "_suspected", "_tasks", "budget_bytes", "busy", "context",
         "cpu_ns", "failure", "handles", "host_calls", "pending", "pin", "rested_at", "served",
+        "standard",
     )  # fmt: skip
 
     def __init__(self, settings: GuestSettings) -> None:
@@ -95,6 +98,7 @@ class Guest:
         self.budget_bytes = 0
         self.rested_at = 0.0
         self.pin: Pin | None = None
+        self.standard: Standard | None = None
         self._settings = settings
         self._epochs = settings.engine.epochs
         self._functions: dict[int, Any] = {}
@@ -204,6 +208,11 @@ class Guest:
 
     # -- calls ---------------------------------------------------------------------------------------------
 
+    def use(self, standard: Standard) -> None:
+        """Has its next call find `standard`."""
+        self.standard = standard
+        standard.environment.give(self.context)
+
     def start(self, export: ExportPlan, params: list[Any], data: bytes, arena: Arena) -> bool:
         """Begins a call and polls it once; True when it has finished already.
 
@@ -290,8 +299,8 @@ class Guest:
         failure = self.failure
         if failure is None:
             return
-        if isinstance(failure, LimitExceeded) or not isinstance(failure, Exception):
-            raise failure  # the guest's own limit, or an interrupt of the whole process
+        if isinstance(failure, LimitExceeded | Exited) or not isinstance(failure, Exception):
+            raise failure  # the guest's own limit or will, or an interrupt of the whole process
         raise Trap(f"an import failed: {first_line(str(failure))}") from failure
 
     def fuel_used(self) -> int | None:

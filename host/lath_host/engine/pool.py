@@ -22,7 +22,7 @@ from lath_host.engine.admission import Admission
 from lath_host.engine.begun import BegunCall
 from lath_host.engine.bounds import Bounds
 from lath_host.engine.engine import CompiledComponent, Engine
-from lath_host.engine.explain import MemoryExceeded
+from lath_host.engine.explain import MemoryExceeded, has_failed
 from lath_host.engine.exports import ExportPlan, Exports
 from lath_host.engine.guest import Guest
 from lath_host.engine.guest_settings import GuestSettings
@@ -38,6 +38,7 @@ from lath_host.engine.usage import CallUsage, Usage, tell
 from lath_host.engine.values import Arena
 from lath_host.engine.wasi.environment import Environment
 from lath_host.engine.wasi.output import Log
+from lath_host.engine.wasi.standard import Standard
 
 
 class InstancePool:
@@ -221,7 +222,14 @@ class InstancePool:
         return result
 
     async def begin(
-        self, interface: str, function: str, params: list[Any], *, context: CallContext, timeout_ms: int
+        self,
+        interface: str,
+        function: str,
+        params: list[Any],
+        *,
+        context: CallContext,
+        timeout_ms: int,
+        standard: Standard | None = None,
     ) -> BegunCall:
         """Begins a call that is to go on beside its caller, and returns after its first poll.
 
@@ -231,6 +239,7 @@ class InstancePool:
             params: As for `call`; none is a handle of the component's own.
             context: As for `call`.
             timeout_ms: For the wait for an instance. What comes then has no limit but its caller's.
+            standard: What the guest finds for this call; only for instances that serve one call each.
 
         Raises:
             LathError: As `call` does; of what fails in the guest, the call itself tells.
@@ -247,6 +256,8 @@ class InstancePool:
             started = perf_counter_ns()
         self._admission.calls += 1
         try:
+            if standard is not None:
+                guest.use(standard)
             finished = guest.start(export, params, data, arena)
         except BaseException as error:
             self.failed(guest, began, started, error)
@@ -255,7 +266,7 @@ class InstancePool:
 
     def failed(self, guest: Guest, began: int, started: int, error: BaseException) -> None:
         """A call has failed, and its instance is of no more use."""
-        self._admission.failures += 1
+        self._admission.failures += has_failed(error)
         self._account(guest, began, started, error)
         self._instances.throw(guest)
 

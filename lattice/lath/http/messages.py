@@ -25,6 +25,7 @@ class HttpRequest:
         body: All of it; or its chunks, of any size, fetched as the guest reads them. What they raise reaches
             the guest as an error of its stream. None: there is no body.
         trailers: Asked for once the body has been read; None: there are none.
+        peer: The client's address, without a port, where it is known.
     """
 
     method: str = "GET"
@@ -34,6 +35,7 @@ class HttpRequest:
     headers: list[Header] = field(default_factory=list)
     body: AsyncIterator[bytes] | bytes | None = None
     trailers: Trailers | None = None
+    peer: str = ""
 
 
 class ResponseBody(Protocol):

@@ -39,6 +39,7 @@ from lath_host.engine.wasi import is_ours, native_interface
 
 _STREAMS: Final = native_interface("wasi:io/streams@0.2.0")
 _HTTP: Final = native_interface("wasi:http/types@0.2.0")
+_RUN: Final = native_interface("wasi:cli/run@0.2.0")
 
 Key = tuple[str, str]
 """(interface as it stands in the component, function)"""
@@ -64,7 +65,8 @@ def crossings_of(world: World) -> Crossings:
     """
     needed = needed_of(world)
     natives = {native_interface(interface.name) for interface in world.imports.values()}
-    carried = {None, _STREAMS} if _HTTP in natives else {None}
+    has_bodies = _HTTP in natives or any(native_interface(name) == _RUN for name in world.exports)
+    carried = {None, _STREAMS} if has_bodies else {None}
     imports = _crossing(
         world.imports, lambda interface: native_interface(interface.name) in carried, _has_bytes
     )

@@ -2,7 +2,8 @@
 
 Native, wasmtime's own: random, wall clock, the monotonic clock's resolution, environment and arguments
 (`environment` gives them), exit, terminals (none). From Python: `clocks` and `poll` (time and waiting),
-`streams` (and what a guest prints), `denied` (no directory, no network). `wasi:http`, of which wasmtime's C
+`streams`, `program` (what a guest prints, and
+reads), `denied` (no directory, no network). `wasi:http`, of which wasmtime's C
 API has nothing that can be used, is beside them in `lath_host.engine.http`.
 
 Why not all of it native: behind the C API wasmtime's timers abort the process (they want a Tokio runtime
@@ -19,12 +20,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lath.errors import InvalidArgument
 from lath.names import InterfaceName, versions_compatible
 from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.values.local import Kept
+
+if TYPE_CHECKING:
+    from lath_host.engine.wasi.standard import Standard
 
 NATIVE_VERSION: Final = "0.2.12"
 """The version under which wasmtime 50.0.1 defines its WASI; a component may ask for any 0.2.x."""
@@ -48,6 +52,10 @@ class WasiGuest(Protocol):
     @property
     def surroundings(self) -> Surroundings:
         """What it is given, and whom it may reach."""
+
+    @property
+    def standard(self) -> Standard | None:
+        """What it finds for this call in place of its component's; None: nothing."""
 
     @property
     def kept(self) -> Kept:

@@ -7,12 +7,13 @@ from typing import Final
 from lath.wit.types import Func
 from lath_host.engine.http import fields as http_fields
 from lath_host.engine.http import outgoing, requests, responses
-from lath_host.engine.wasi import Answer, clocks, denied, is_ours, poll, streams
+from lath_host.engine.wasi import Answer, clocks, denied, is_ours, poll, program, streams
 
 _ANSWERS: Final = (
     clocks.ANSWERS
     | poll.ANSWERS
     | streams.ANSWERS
+    | program.ANSWERS
     | denied.ANSWERS
     | http_fields.ANSWERS
     | requests.ANSWERS

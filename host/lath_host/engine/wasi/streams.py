@@ -1,6 +1,5 @@
 """`wasi:io/streams`: every function of both kinds of streams, over whatever gives or takes the bytes.
 
-Here are also the standard streams: what is written goes to the log, stdin is at its end.
 A flush is done at once: what has been written is with whoever reads it, there is no further buffer.
 """
 
@@ -261,8 +260,5 @@ _STREAMS: Final = {
     _INPUT + "subscribe": Answer(_subscribe),
 }
 ANSWERS: Final = {
-    ("wasi:cli/stdin", "get-stdin"): Answer(lambda guest, params: InputStream()),
-    ("wasi:cli/stdout", "get-stdout"): Answer(lambda guest, params: Printed(guest, "stdout")),
-    ("wasi:cli/stderr", "get-stderr"): Answer(lambda guest, params: Printed(guest, "stderr")),
     ("wasi:io/error", "[method]error.to-debug-string"): Answer(lambda guest, params: params[0].message),
 } | {("wasi:io/streams", name): answer for name, answer in _STREAMS.items()}
