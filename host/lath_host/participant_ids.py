@@ -1,21 +1,24 @@
 """What an id stands for in the whole lattice: a component or a provider, and a component of certain bytes.
 
-Of two under one id a call would reach either. This host sees who is present, so two hosts that start one at
-the same moment may miss each other; `lath doctor` tells.
+Of two under one id a call would reach either. This host sees who is present; of two hosts that start one at
+the same moment, the one whose presence came second gives way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Container, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final, Literal
 
 from lath.errors import Conflict
-from lath.presence import PresenceView
+from lath.presence import PresenceChange, PresenceView
 
 Kind = Literal["component", "provider"]
 _DIGEST_CHARS: Final = 12
 """Enough of a digest to tell it apart."""
+ANNOUNCED_SECONDS_MAX: Final = 2.0
+"""How long a start waits to see its own presence. On a slower bus it stays unknown who came first."""
 
 
 class ParticipantIds:
@@ -84,6 +87,41 @@ class ParticipantIds:
             f"{_short(other)}, these are {_short(digest)}; start the same, or choose another id, or replace "
             "it there ('lath update'), or set allow_update to have both for a while"
         )
+
+    @asynccontextmanager
+    async def first_of_its_code(
+        self, component_id: str, instance_id: str, digest: str
+    ) -> AsyncIterator[None]:
+        """Around what announces an instance: it has to be there before any of other bytes.
+
+        Everybody sees entries of presence in the same order, so of two instances exactly one finds the other.
+
+        Raises:
+            Conflict: As `check_code`, of what was announced before it.
+        """
+        seen: asyncio.Future[Conflict | None] = asyncio.get_running_loop().create_future()
+
+        def changed(change: PresenceChange) -> None:
+            if change.new is None or change.new.instance_id != instance_id or seen.done():
+                return
+            try:
+                self.check_code(component_id, digest)
+            except Conflict as conflict:
+                seen.set_result(conflict)
+            else:
+                seen.set_result(None)
+
+        forget = self._presence.on_change(changed)
+        try:
+            yield
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANNOUNCED_SECONDS_MAX):
+                    conflict = await seen
+                    if conflict is not None:
+                        raise conflict
+        finally:
+            forget()
+            seen.cancel()
 
     def _named(self, host_id: str) -> str:
         names = (host.name for host in self._presence.hosts() if host.target == host_id and host.name)

@@ -11,6 +11,7 @@ import pytest
 from lath.model import ComponentDescription
 from lath.testing import eventually
 from lath.wit import types_json
+from lath_host.components.component import Component
 from lath_host.control.components import auction
 from lath_host.control.operation import Request
 from lath_host.testing import InProcessLattice
@@ -122,6 +123,31 @@ async def test_an_id_that_other_hosts_run_from_other_bytes_is_refused_with_host_
     assert other.inventory().components == ()
     event = await lattice.start_component("echo", guests.echo(tag="1:"), host=other)
     assert event.name == "component_scaled", event.data
+
+
+async def test_of_two_hosts_that_start_other_bytes_at_the_same_moment_one_gives_way(
+    lattice_in_process: InProcessLattice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lattice = lattice_in_process
+    (other,) = await lattice.add_hosts(1)
+    both_checked = asyncio.Barrier(2)
+    start = Component.start
+
+    async def start_together(component: Component) -> None:
+        await both_checked.wait()
+        await start(component)
+
+    monkeypatch.setattr(Component, "start", start_together)
+    one, two = lattice.file("one", guests.echo(tag="1:")), lattice.file("two", guests.echo(tag="2:"))
+    events = await asyncio.gather(
+        lattice.start_component("echo", one),
+        lattice.start_component("echo", two, host=other),
+    )
+    assert sorted(event.name for event in events) == ["component_scale_failed", "component_scaled"]
+    (failed,) = (event for event in events if event.name == "component_scale_failed")
+    assert failed.data["error"].startswith("conflict: component echo runs from other bytes on host ")
+    await eventually(lambda: len(lattice.presence.instances("echo")) == 1)
+    assert sum(len(host.inventory().components) for host in lattice.hosts) == 1
 
 
 async def test_hosts_are_updated_one_after_the_other_and_join_from_either_bytes_meanwhile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
@@ -177,7 +177,12 @@ class Components:
                 self._ids.check_code(asked.id, compiled.digest)
             self._ids.check(asked.id, "component")  # again: a provider may have come to another host
             try:
-                await component.start()
+                async with (
+                    nullcontext()
+                    if may_differ
+                    else self._ids.first_of_its_code(asked.id, component.instance_id, compiled.digest)
+                ):
+                    await component.start()
             except BaseException:
                 await component.close()
                 raise
