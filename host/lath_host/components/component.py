@@ -35,10 +35,13 @@ from lath_host.engine.engine import CompiledComponent
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import ImportHandler
 from lath_host.engine.pool import InstancePool
+from lath_host.engine.sockets.network import Network
 from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.usage import Usage, tell_bytes
 from lath_host.identity import lath_version
 from lath_host.outbound.client import OutgoingClient
+from lath_host.outbound.resolver import ComponentLookups
+from lath_host.outbound.socket_rules import SocketRules
 from lath_host.outbound.ways import NO_CLIENT
 
 DRAIN_LINGER_MS: Final = 250
@@ -70,7 +73,17 @@ class Component:
         self._limits = deployment.pool_limits()
         settings = deployment.settings
         self._outgoing = OutgoingClient(deployment.id, settings.allowed_hosts, parts.ways)
-        self._surroundings = Surroundings(env=tuple(settings.env.items()), outbound=self._outgoing)
+        self._network = Network(
+            deployment.id,
+            SocketRules(settings.allowed_sockets),
+            parts.engine.sockets,
+            ComponentLookups(parts.ways.resolver),
+        )
+        self._surroundings = Surroundings(
+            env=tuple(settings.env.items()),
+            outbound=self._outgoing,
+            sockets=self._network,
+        )
         self._usage = Usage()
         self._unread: Callable[[], None] | None = None
         self._pools: WeakSet[InstancePool] = WeakSet()
@@ -219,6 +232,7 @@ class Component:
         await self.fused_way.close()
         await self._pool.close()
         await self._outgoing.close()
+        self._network.close()
         self._parts.targets.homes.pop(self.instance_id, None)
         await self._holdings.close()
         if self._unread is not None:

@@ -39,6 +39,7 @@ from lath_host.engine.epochs import Epochs
 from lath_host.engine.features import WasmFeatures
 from lath_host.engine.fusing import Fitted, fuse_what_compiles
 from lath_host.engine.reflect import Reflected, reflect
+from lath_host.engine.sockets.network import SocketBudget
 from lath_host.engine.threads import NICE, NICE_CROWDED, FairThreads, lower_priority
 
 TICK_MS: Final = 2
@@ -132,6 +133,7 @@ class Engine:
     Attributes:
         slots: How many slots there are; None: instances are made from nothing.
         features: Which proposals are on.
+        sockets: What the sockets of all guests share.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class Engine:
     ) -> None:
         self.features = features or WasmFeatures()
         self.warm = warm or WarmBudget()
+        self.sockets = SocketBudget()
         self.epochs = Epochs(tick_ms)
         slots = instances_max if instances_max and has_address_space(instances_max) else None
         self.slots = slots

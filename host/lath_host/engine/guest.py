@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, InvalidArgument, LathError, LimitExceeded, Trap
 from lath_host.engine import capi
-from lath_host.engine.compose.merge import LABEL_PREFIX
 from lath_host.engine.explain import Exited, explain, first_line
 from lath_host.engine.exports import ExportPlan
 from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import GuestHandles
 from lath_host.engine.import_plans import PendingImport
 from lath_host.engine.linkage import CallContext
+from lath_host.engine.sockets.guest_sockets import GuestSockets
 from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.threads import Slice
 from lath_host.engine.values import Arena, Kept
@@ -83,8 +83,8 @@ class Guest:
     __slots__ = (
         "_arena", "_discarded", "_epochs", "_error_at", "_export_index", "_functions", "_future",
         "_instance_at", "_on_gone", "_outputs", "_places", "_polled_at", "_polling", "_result_at",
-        "_settings", "_slice_ends", "_store", "_suspected", "_tasks", "budget_bytes", "busy", "context",
-        "cpu_ns", "failure", "handles", "host_calls", "pending", "pin", "rested_at", "served",
+        "_settings", "_slice_ends", "_sockets", "_store", "_suspected", "_tasks", "budget_bytes", "busy",
+        "context", "cpu_ns", "failure", "handles", "host_calls", "pending", "pin", "rested_at", "served",
         "standard",
     )  # fmt: skip
 
@@ -105,6 +105,7 @@ class Guest:
         self._future: int | None = None
         self._export_index = 0
         self._suspected = False
+        self._sockets: GuestSockets | None = None
         self._arena: Arena | None = None
         self._polled_at = 0
         self._slice_ends = 0
@@ -197,6 +198,8 @@ class Guest:
         for task in self._tasks:
             task.cancel()
         self.handles.forget()
+        if self._sockets is not None:
+            self._sockets.close()
         capi.store_delete(self._store)
         self._settings.linkage.gone(self.context)
         self.pending = None
@@ -361,11 +364,13 @@ class Guest:
             try:
                 pending.answer(answer)
             except InvalidArgument as error:  # what was asked has run
-                raise Internal(f"the answer of {_name_of(pending)} is malformed: {error.message}") from error
+                raise Internal(
+                    f"the answer of {pending.plan.shown_name} is malformed: {error.message}"
+                ) from error
         except LathError as error:
             told = plan.failure(error)
             if told is None:
-                raise Trap(f"import {_name_of(pending)} failed: {error}") from error
+                raise Trap(f"import {pending.plan.shown_name} failed: {error}") from error
             pending.answer(told)
 
     async def _ask(self, pending: PendingImport, context: CallContext | None) -> Any:
@@ -373,18 +378,20 @@ class Guest:
         if plan.own is not None:
             return await plan.own.given(self, pending.params)
         if context is None:
-            raise Internal(f"{_name_of(pending)} was called while the instance started, on behalf of no call")
+            raise Internal(
+                f"{pending.plan.shown_name} was called while the instance started, on behalf of no call"
+            )
         try:
             return await self._settings.on_import(plan.import_, context, pending.params)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise Internal(f"import {_name_of(pending)}: what answers it was cancelled") from None
+            raise Internal(f"import {pending.plan.shown_name}: what answers it was cancelled") from None
         except LathError:
             raise
         except Exception as error:
-            raise Internal(f"import {_name_of(pending)}: {type(error).__name__}: {error}") from error
+            raise Internal(f"import {pending.plan.shown_name}: {type(error).__name__}: {error}") from error
 
     # -- rest ----------------------------------------------------------------------------------------------
 
@@ -392,6 +399,13 @@ class Guest:
     def surroundings(self) -> Surroundings:
         """What it is given, and whom it may reach (wasi.WasiGuest)."""
         return self._settings.surroundings
+
+    @property
+    def sockets(self) -> GuestSockets:
+        """What it has of the network, from when it first asks for it (wasi.WasiGuest)."""
+        if self._sockets is None:
+            self._sockets = GuestSockets.over(self.surroundings.sockets)
+        return self._sockets
 
     @property
     def kept(self) -> Kept:
@@ -432,10 +446,3 @@ class Guest:
         if not found:
             raise Internal("wasmtime does not find a function that the component exports")
         return function
-
-
-def _name_of(pending: PendingImport) -> str:
-    import_ = pending.plan.import_
-    # what fusion calls a part's import means nothing to anybody
-    name = import_.interface.name if import_.name.startswith(LABEL_PREFIX) else import_.name
-    return f"{name}.{import_.function}" if name else import_.function

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lath.errors import InvalidArgument, LathError
 from lath.wit.types import Func, Primitive, ResultOf, Variant
 from lath_host.engine import capi
+from lath_host.engine.compose.merge import LABEL_PREFIX
 from lath_host.engine.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
 from lath_host.engine.values.arena import BYTES_AT
 from lath_host.engine.wasi import Answer
@@ -59,6 +60,13 @@ class ImportPlan:
         data = self.lower_result(value, arena)
         capi.val_clone(id(data) + BYTES_AT, results)
         arena.end()
+
+    @property
+    def shown_name(self) -> str:
+        """What it is called in messages: what fusion calls a part's import means nothing to anybody."""
+        import_ = self.import_
+        name = import_.interface.name if import_.name.startswith(LABEL_PREFIX) else import_.name
+        return f"{name}.{import_.function}" if name else import_.function
 
     def failure(self, error: LathError) -> Any:
         """The wire value that tells the guest of `error`; None where its type has no place for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lath_host.engine.http.messages import HttpClient
+from lath_host.engine.sockets.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,10 @@ class Surroundings:
         env: Their environment: (name, value) in the order in which they see it.
         args: Their arguments, the program's name first.
         outbound: Sends their HTTP requests; None: they are denied.
-        sockets: Opens their connections; None: they are denied.
+        sockets: What they may do with sockets; None: they have none.
     """
 
     env: tuple[tuple[str, str], ...] = ()
     args: tuple[str, ...] = ()
     outbound: HttpClient | None = None
-    sockets: object = None
+    sockets: Network | None = None

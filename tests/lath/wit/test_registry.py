@@ -95,6 +95,7 @@ def test_shipped_texts_are_registered_once() -> None:
         "wasi:clocks@0.2.0",
         "wasi:http@0.2.0",
         "wasi:keyvalue@0.2.0-draft",
+        "wasi:sockets@0.2.0",
         "wasmcloud:bus@1.0.0",
         "wasmcloud:bus@2.0.1",
     ]

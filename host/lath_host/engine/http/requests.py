@@ -178,7 +178,7 @@ def _trailers(guest: WasiGuest, params: list[Any]) -> dict[str, Any] | None:
 
 def _error_code(guest: WasiGuest, params: list[Any]) -> Any:
     error: IoError = params[0]
-    return error.code
+    return error.code if isinstance(error.code, dict) else None  # a socket's is another interface's
 
 
 _REQUEST: Final = "[method]incoming-request."

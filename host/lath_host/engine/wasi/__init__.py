@@ -2,9 +2,9 @@
 
 Native, wasmtime's own: random, wall clock, the monotonic clock's resolution, environment and arguments
 (`environment` gives them), exit, terminals (none). From Python: `clocks` and `poll` (time and waiting),
-`streams`, `program` (what a guest prints, and
-reads), `denied` (no directory, no network). `wasi:http`, of which wasmtime's C
-API has nothing that can be used, is beside them in `lath_host.engine.http`.
+`streams`, `program` (what a guest prints, and reads), `denied` (no directory). `wasi:http` and
+`wasi:sockets`, of which wasmtime's C API has nothing that can be used, are beside them in
+`lath_host.engine.http` and `lath_host.engine.sockets`.
 
 Why not all of it native: behind the C API wasmtime's timers abort the process (they want a Tokio runtime
 around the poll, and there is none: "there is no reactor running"), and a custom stdout is written by a
@@ -28,6 +28,7 @@ from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.values.local import Kept
 
 if TYPE_CHECKING:
+    from lath_host.engine.sockets.guest_sockets import GuestSockets
     from lath_host.engine.wasi.standard import Standard
 
 NATIVE_VERSION: Final = "0.2.12"
@@ -39,7 +40,7 @@ _WHOLLY_OURS: Final = _HTTP | {
     *(f"wasi:io/{name}" for name in ("error", "poll", "streams")),
     *(f"wasi:cli/{name}" for name in ("stdin", "stdout", "stderr")),
 }
-_DENIED_PACKAGES: Final = frozenset({"filesystem", "sockets"})
+_OUR_PACKAGES: Final = frozenset({"filesystem", "sockets"})
 
 
 _NAMES_KEPT: Final = 1024
@@ -56,6 +57,10 @@ class WasiGuest(Protocol):
     @property
     def standard(self) -> Standard | None:
         """What it finds for this call in place of its component's; None: nothing."""
+
+    @property
+    def sockets(self) -> GuestSockets:
+        """What it has of the network. Raises SocketFailure where that is nothing."""
 
     @property
     def kept(self) -> Kept:
@@ -143,4 +148,4 @@ def is_ours(native: str) -> bool:
         native: Its name as the host defines it.
     """
     name = InterfaceName.parse(native)
-    return name.unversioned in _WHOLLY_OURS or name.package in _DENIED_PACKAGES
+    return name.unversioned in _WHOLLY_OURS or name.package in _OUR_PACKAGES

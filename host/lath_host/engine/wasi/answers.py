@@ -7,6 +7,7 @@ from typing import Final
 from lath.wit.types import Func
 from lath_host.engine.http import fields as http_fields
 from lath_host.engine.http import outgoing, requests, responses
+from lath_host.engine.sockets import lookup, tcp, udp
 from lath_host.engine.wasi import Answer, clocks, denied, is_ours, poll, program, streams
 
 _ANSWERS: Final = (
@@ -19,6 +20,9 @@ _ANSWERS: Final = (
     | requests.ANSWERS
     | responses.ANSWERS
     | outgoing.ANSWERS
+    | lookup.ANSWERS
+    | tcp.ANSWERS
+    | udp.ANSWERS
 )
 
 

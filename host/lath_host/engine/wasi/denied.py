@@ -1,4 +1,4 @@
-"""What a guest has not: files and a network. Its calls fail as WASI says that they may, or else trap.
+"""What a guest has not: files. Its calls fail as WASI says that they may, or else trap.
 
 A component reaches the world through its links, so nothing is opened here for anybody.
 """
@@ -10,16 +10,14 @@ from typing import Any, Final
 
 from lath.errors import PermissionDenied
 from lath.wit.types import Enum, Func, ResultOf
-from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, WasiGuest
 
-_REFUSALS: Final = ("access-denied", "access", "not-permitted", "unsupported")
-"""The error codes that say so, best first (sockets, files, either)."""
+_REFUSALS: Final = ("access", "access-denied", "not-permitted", "unsupported")
+"""The error codes that say so, best first."""
 
 ANSWERS: Final = {
     ("wasi:filesystem/preopens", "get-directories"): Answer(lambda guest, params: []),
     ("wasi:filesystem/types", "filesystem-error-code"): Answer(lambda guest, params: None),
-    ("wasi:sockets/instance-network", "instance-network"): Answer(lambda guest, params: Local()),
 }
 
 
