@@ -1,7 +1,8 @@
 """Builds components from source: Python through componentize-py, component text through wasmtime.
 
 A folder with one `.wat` file is component text; one with `app.py` and `wit/` is a Python component. The WIT
-that lath ships (`wasi:keyvalue`, …) is there without a copy: `wit/deps` is for other packages.
+that lath ships (`wasi:keyvalue`, …) is there without a copy: `wit/deps` is for other packages. Python packages
+that `app.py` imports are taken from where lath is installed; `requirements.txt` beside it says which they are.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ SHIPPED_WIT: Final = Path(wit.__file__).parent
 _PACKAGE: Final = re.compile(r"^\s*package\s+([a-z][\w-]*:[\w-]+)(?:@[^;\s]+)?\s*;", re.MULTILINE)
 _USED: Final = re.compile(r"\b([a-z][\w-]*:[a-z][\w-]*)/")
 _WORLD: Final = re.compile(r"^\s*world\s+([a-z][\w-]*)\s*\{", re.MULTILINE)
+_REQUIREMENTS: Final = "requirements.txt"
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
+"""Of a distribution, as the lines of that file begin with."""
 _ERROR_LINES_MAX: Final = 30
 
 
@@ -147,6 +151,8 @@ def _fingerprint(source: Source, world: str | None) -> str:
     """Of everything that the result depends on: sources, WIT, and the compilers' versions."""
     digest = hashlib.sha256(f"{source.kind} {source.module} {world} {sys.version_info[:2]}".encode())
     digest.update(f"wasmtime {_version('wasmtime')} componentize-py {_version('componentize-py')}".encode())
+    for name in _required(source):
+        digest.update(f"\0{name} {_version(name)}".encode())
     for file in _source_files(source):
         data = file.read_bytes()
         digest.update(f"\0{file.name}\0{len(data)}\0".encode())
@@ -159,6 +165,14 @@ def _source_files(source: Source) -> list[Path]:
         return [source.path]
     own = [p for p in sorted(source.path.rglob("*")) if p.suffix in (".py", ".wit") and p.is_file()]
     return own + shipped_wit_for(source.path / "wit")
+
+
+def _required(source: Source) -> list[str]:
+    """The distributions that a Python component needs, by its requirements.txt."""
+    file = source.path / _REQUIREMENTS
+    if source.kind == "text" or not file.is_file():
+        return []
+    return [match[0] for line in file.read_text(encoding="utf-8").splitlines() if (match := _NAME.match(line))]
 
 
 def _version(distribution: str) -> str:
@@ -208,15 +222,21 @@ async def _build_python(source: Source, world: str | None) -> bytes:
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise InvalidArgument(f"{source.path} does not build: {_reason(said.decode(errors='replace'))}")
+        reason = _reason(said.decode(errors="replace"))
+        required: list[str] = await asyncio.to_thread(_required, source)
+        if required and "ModuleNotFoundError" in reason:
+            reason += f"\nwhat is missing: pip install -r {source.path / _REQUIREMENTS}"
+        raise InvalidArgument(f"{source.path} does not build: {reason}")
     data = await asyncio.to_thread(output.read_bytes)
     await asyncio.to_thread(output.unlink)
     return data
 
 
 def _environment() -> dict[str, str]:
-    # Bytecode beside the author's sources is not wanted; the rest is as it is.
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    # Bytecode beside the author's sources is not wanted. componentize-py looks for packages in the environment
+    # that is active: it shall be the one that it runs in itself.
+    ours = {"VIRTUAL_ENV": sys.prefix} if sys.prefix != sys.base_prefix else {}
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **ours}
 
 
 def _reason(said: str) -> str:

@@ -1,0 +1,65 @@
+"""A guest book in a PostgreSQL database, which the component talks to by itself.
+
+The driver is pg8000, all of it Python, as it comes from the package index: its sockets are the component's own.
+Where the database is, and as whom, the component's environment says (PGHOST, PGPORT, PGDATABASE, PGUSER,
+PGPASSWORD).
+"""
+
+import encodings.idna  # noqa: F401  names are looked up with it, and what is not imported now is not there later
+import os
+from contextlib import closing
+
+import pg8000.native
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.exports import book
+
+CREATE = """
+CREATE TABLE IF NOT EXISTS guestbook (
+  number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name text NOT NULL,
+  text text NOT NULL
+)
+"""
+CONNECT_SECONDS_MAX = 5
+
+
+class Book(exports.Book):
+    def sign(self, name: str, text: str) -> int:
+        try:
+            with closing(connected()) as database:
+                database.run(CREATE)
+                [[number]] = database.run(
+                    "INSERT INTO guestbook (name, text) VALUES (:name, :text) RETURNING number",
+                    name=name, text=text,
+                )  # fmt: skip
+        except (pg8000.native.DatabaseError, pg8000.native.InterfaceError, OSError) as error:
+            raise Err(reason(error)) from None
+        return number
+
+    def entries(self) -> list[book.Entry]:
+        try:
+            with closing(connected()) as database:
+                database.run(CREATE)
+                rows = database.run("SELECT number, name, text FROM guestbook ORDER BY number")
+        except (pg8000.native.DatabaseError, pg8000.native.InterfaceError, OSError) as error:
+            raise Err(reason(error)) from None
+        return [book.Entry(*row) for row in rows]
+
+
+def connected() -> pg8000.native.Connection:
+    """A connection of this call's own: by default the next call runs in another instance."""
+    return pg8000.native.Connection(
+        os.environ["PGUSER"],
+        host=os.environ["PGHOST"],
+        port=int(os.environ.get("PGPORT", "5432")),
+        database=os.environ.get("PGDATABASE"),
+        password=os.environ.get("PGPASSWORD"),
+        timeout=CONNECT_SECONDS_MAX,
+        ssl_context=False,  # Python guests have no TLS
+    )
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, and what lay under it."""
+    return f"{error} ({error.__cause__})" if error.__cause__ is not None else str(error)
