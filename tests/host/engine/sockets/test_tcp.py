@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -70,9 +70,11 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-async def forget(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Keeps the connection open, and reads nothing."""
-    await asyncio.Event().wait()
+@contextmanager
+def silent() -> Iterator[int]:
+    """A port at which everybody is connected, and nobody ever heard or answered."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        yield server.getsockname()[1]
 
 
 @pytest.mark.parametrize("host", [LOOPBACK, "::1"])
@@ -96,7 +98,7 @@ async def test_half_of_a_connection_can_be_closed(told: Told) -> None:
 
 
 async def test_who_shuts_the_receiving_half_reads_no_more(told: Told) -> None:
-    async with served(echo) as port:
+    with silent() as port:
         connection, source, sink = await told.connect(LOOPBACK, port)
         assert await told("shutdown", connection, "receive") is None
         assert await told("read", source, 100) == {"closed": None}
@@ -206,7 +208,7 @@ async def test_a_wait_mixes_timers_and_sockets(told: Told) -> None:
 
 
 async def test_a_wait_for_a_peer_that_says_nothing_ends_with_the_call(told: Told) -> None:
-    async with served(forget) as port:
+    with silent() as port:
         _, source, _ = await told.connect(LOOPBACK, port)
         with pytest.raises(DeadlineExceeded):
             await told("blocking-read", source, 1, timeout_ms=50)
@@ -249,7 +251,7 @@ async def test_a_socket_whose_connection_failed_is_closed(told: Told) -> None:
 
 
 async def test_connecting_is_begun_once_and_finished_once(told: Told) -> None:
-    async with served(echo) as port:
+    with silent() as port:
         new = await told.tcp()
         assert await told("start-connect", new, told.network, address(LOOPBACK, port)) is None
         assert await told("start-connect", new, told.network, address(LOOPBACK, port)) == (
@@ -328,7 +330,7 @@ async def test_a_dropped_socket_closes_its_connection(told: Told) -> None:
 
 
 async def test_a_socket_is_not_dropped_before_its_streams(told: Told) -> None:
-    async with served(echo) as port:
+    with silent() as port:
         connection, *_ = await told.connect(LOOPBACK, port)
         with pytest.raises(Trap, match="still held"):
             await told("drop-tcp-socket", connection)
