@@ -172,7 +172,8 @@ def _required(source: Source) -> list[str]:
     file = source.path / _REQUIREMENTS
     if source.kind == "text" or not file.is_file():
         return []
-    return [match[0] for line in file.read_text(encoding="utf-8").splitlines() if (match := _NAME.match(line))]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [match[0] for line in lines if (match := _NAME.match(line))]
 
 
 def _version(distribution: str) -> str:
@@ -233,8 +234,8 @@ async def _build_python(source: Source, world: str | None) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    # Bytecode beside the author's sources is not wanted. componentize-py looks for packages in the environment
-    # that is active: it shall be the one that it runs in itself.
+    # Bytecode beside the author's sources is not wanted. componentize-py takes packages from the environment
+    # that is active: that shall be the one that it runs in itself.
     ours = {"VIRTUAL_ENV": sys.prefix} if sys.prefix != sys.base_prefix else {}
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **ours}
 

@@ -1,11 +1,11 @@
 """A guest book in a PostgreSQL database, which the component talks to by itself.
 
-The driver is pg8000, all of it Python, as it comes from the package index: its sockets are the component's own.
-Where the database is, and as whom, the component's environment says (PGHOST, PGPORT, PGDATABASE, PGUSER,
+The driver is pg8000, which is all Python, as it comes from the package index: its sockets are the component's.
+Where the database is, and who asks, the component's environment says (PGHOST, PGPORT, PGDATABASE, PGUSER,
 PGPASSWORD).
 """
 
-import encodings.idna  # noqa: F401  names are looked up with it, and what is not imported now is not there later
+import encodings.idna  # noqa: F401  names are looked up with it; what is not imported here is not there later
 import os
 from contextlib import closing
 

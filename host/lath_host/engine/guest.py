@@ -364,13 +364,11 @@ class Guest:
             try:
                 pending.answer(answer)
             except InvalidArgument as error:  # what was asked has run
-                raise Internal(
-                    f"the answer of {pending.plan.shown_name} is malformed: {error.message}"
-                ) from error
+                raise Internal(f"the answer of {plan.shown_name} is malformed: {error.message}") from error
         except LathError as error:
             told = plan.failure(error)
             if told is None:
-                raise Trap(f"import {pending.plan.shown_name} failed: {error}") from error
+                raise Trap(f"import {plan.shown_name} failed: {error}") from error
             pending.answer(told)
 
     async def _ask(self, pending: PendingImport, context: CallContext | None) -> Any:
@@ -378,20 +376,18 @@ class Guest:
         if plan.own is not None:
             return await plan.own.given(self, pending.params)
         if context is None:
-            raise Internal(
-                f"{pending.plan.shown_name} was called while the instance started, on behalf of no call"
-            )
+            raise Internal(f"{plan.shown_name} was called while the instance started, on behalf of no call")
         try:
             return await self._settings.on_import(plan.import_, context, pending.params)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise Internal(f"import {pending.plan.shown_name}: what answers it was cancelled") from None
+            raise Internal(f"import {plan.shown_name}: what answers it was cancelled") from None
         except LathError:
             raise
         except Exception as error:
-            raise Internal(f"import {pending.plan.shown_name}: {type(error).__name__}: {error}") from error
+            raise Internal(f"import {plan.shown_name}: {type(error).__name__}: {error}") from error
 
     # -- rest ----------------------------------------------------------------------------------------------
 
