@@ -1,8 +1,8 @@
 """Builds components from source: Python through componentize-py, component text through wasmtime.
 
 A folder with one `.wat` file is component text; one with `app.py` and `wit/` is a Python component. The WIT
-that lath ships (`wasi:keyvalue`, …) is there without a copy: `wit/deps` is for other packages. Python packages
-that `app.py` imports are taken from where lath is installed; `requirements.txt` beside it says which they are.
+that lath ships (`wasi:keyvalue`, …) is there without a copy: `wit/deps` is for other packages. What
+`app.py` imports is taken from where lath is installed; `requirements.txt` beside it says what that takes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A guest book in a PostgreSQL database, which the component talks to by itself.
 
-The driver is pg8000, which is all Python, as it comes from the package index: its sockets are the component's.
+The driver is pg8000, which is all Python, as it comes from the package index; its sockets are the
+component's.
 Where the database is, and who asks, the component's environment says (PGHOST, PGPORT, PGDATABASE, PGUSER,
 PGPASSWORD).
 """
