@@ -69,6 +69,14 @@ async def start_pair(
     return await lattice.link("front", "echo", ECHO)
 
 
+@async_fixture
+async def fused_pair(lattice_in_process: InProcessLattice) -> InProcessLattice:
+    """A lattice with `start_pair`, which runs as one."""
+    await start_pair(lattice_in_process)
+    await lattice_in_process.fused("front", "echo")
+    return lattice_in_process
+
+
 async def start_gated(lattice: InProcessLattice, **options: Any) -> Link:
     """front -> middle, fused, -> gate."""
     await start(lattice, "middle", guests.relay(exported=MIDDLE), **options)
@@ -95,11 +103,9 @@ async def say(lattice: InProcessLattice, text: str = "x") -> Any:
 
 
 async def test_linked_components_that_reuse_instances_run_as_one(
-    lattice_in_process: InProcessLattice,
+    fused_pair: InProcessLattice,
 ) -> None:
-    lattice = lattice_in_process
-    await start_pair(lattice)
-    await lattice.fused("front", "echo")
+    lattice = fused_pair
     assert [await say(lattice) for _ in range(5)] == ["e:x"] * 5
     assert (calls(lattice, "front"), calls(lattice, "echo")) == (5, 0)
     assert await lattice.call("echo", ECHO, "say", "alone") == "e:alone"
@@ -233,10 +239,8 @@ async def test_a_link_that_leads_elsewhere_is_followed_by_the_next_call(
     assert await say(lattice) == "o:x"
 
 
-async def test_a_held_link_fails_calls_until_it_is_pulled(lattice_in_process: InProcessLattice) -> None:
-    lattice = lattice_in_process
-    await start_pair(lattice)
-    await lattice.fused("front", "echo")
+async def test_a_held_link_fails_calls_until_it_is_pulled(fused_pair: InProcessLattice) -> None:
+    lattice = fused_pair
     routes = lattice.hosts[0].services.routes
     await routes.purge(LinkSelector(source_id="front"), hold=True)
     error = await lattice.failure("front", FRONT, "say", "x")
@@ -248,10 +252,8 @@ async def test_a_held_link_fails_calls_until_it_is_pulled(lattice_in_process: In
     assert await say(lattice) == "e:x"
 
 
-async def test_a_purge_drops_the_instances_that_run_by_the_link(lattice_in_process: InProcessLattice) -> None:
-    lattice = lattice_in_process
-    await start_pair(lattice)
-    await lattice.fused("front", "echo")
+async def test_a_purge_drops_the_instances_that_run_by_the_link(fused_pair: InProcessLattice) -> None:
+    lattice = fused_pair
     way = lattice.hosts[0].services.components.get("front").fused_way
     before = way.pool
     await lattice.hosts[0].services.routes.purge(LinkSelector(source_id="front"), hold=False)
@@ -299,11 +301,9 @@ async def test_a_plan_that_cannot_be_made_keeps_no_other_component_fused(
 
 
 async def test_a_stopped_callee_is_not_called_and_one_that_starts_again_is(
-    lattice_in_process: InProcessLattice,
+    fused_pair: InProcessLattice,
 ) -> None:
-    lattice = lattice_in_process
-    await start_pair(lattice)
-    await lattice.fused("front", "echo")
+    lattice = fused_pair
     await lattice.start_component("echo", guests.echo(tag="e:"), count=0)
     assert (await lattice.failure("front", FRONT, "say", "x", timeout_ms=500)).kind == "trap"
     assert described(lattice, "front").fused is None
@@ -312,10 +312,8 @@ async def test_a_stopped_callee_is_not_called_and_one_that_starts_again_is(
     assert await say(lattice) == "e:x"
 
 
-async def test_after_an_update_the_new_code_answers(lattice_in_process: InProcessLattice) -> None:
-    lattice = lattice_in_process
-    await start_pair(lattice)
-    await lattice.fused("front", "echo")
+async def test_after_an_update_the_new_code_answers(fused_pair: InProcessLattice) -> None:
+    lattice = fused_pair
     new = lattice.file("new", guests.echo(tag="n:")).as_uri()
     host = lattice.hosts[0].id
     async with lattice.events() as events:
@@ -327,10 +325,8 @@ async def test_after_an_update_the_new_code_answers(lattice_in_process: InProces
     assert await say(lattice) == "n:x"
 
 
-async def test_a_callee_that_is_given_a_limit_is_left(lattice_in_process: InProcessLattice) -> None:
-    lattice = lattice_in_process
-    await start_pair(lattice)
-    await lattice.fused("front", "echo")
+async def test_a_callee_that_is_given_a_limit_is_left(fused_pair: InProcessLattice) -> None:
+    lattice = fused_pair
     await start(lattice, "echo", guests.echo(tag="e:"), count=3)
     await lattice.fused("front")
     assert "echo allows 3 calls at once" in (described(lattice, "front").unfused or {})["echo"]
@@ -403,11 +399,9 @@ def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 async def test_calls_of_a_sampled_trace_run_unfused_and_show_every_span(
-    lattice_in_process: InProcessLattice, traced: Path
+    fused_pair: InProcessLattice, traced: Path
 ) -> None:
-    lattice = lattice_in_process
-    await start_pair(lattice)
-    await lattice.fused("front", "echo")
+    lattice = fused_pair
     with telemetry.use(TraceContext(f"00-{TRACE_ID}-b7ad6b7169203331-00", "")):
         assert [await say(lattice) for _ in range(3)] == ["e:x"] * 3
     assert calls(lattice, "echo") == 0
