@@ -84,6 +84,15 @@ async def test_a_pattern_that_is_none_is_refused_at_once_by_name(
         assert "allowed host 'https://example.com/path': it has a path" in reply.message
 
 
+async def test_a_host_without_a_client_says_so_when_a_component_starts_that_would_need_it(
+    lattice_in_process: InProcessLattice, caplog: pytest.LogCaptureFixture
+) -> None:
+    lattice_in_process.hosts[0]._ways.installed = False
+    event = await lattice_in_process.start_component("words", guests.echo(), allowed_hosts=["*"])
+    assert event.name == "component_scaled"
+    assert "lath[http]" in caplog.text
+
+
 def test_a_host_runs_without_the_client_being_installed() -> None:
     code = (
         "import sys; sys.modules['aiohttp'] = None; import lath_host.host, lath_host.command\n"

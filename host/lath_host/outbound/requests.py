@@ -8,6 +8,7 @@ from typing import Final
 from lath import telemetry
 from lath.errors import InvalidArgument
 from lath.subjects import HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath_host.engine.http.fields import FORBIDDEN
 from lath_host.engine.http.messages import HttpFailure, OutgoingRequest
 from lath_host.outbound.rules import DEFAULT_PORTS, Destination
 
@@ -50,6 +51,8 @@ def path_of(request: OutgoingRequest) -> str:
 def headers_of(request: OutgoingRequest) -> list[tuple[str, str]]:
     """What the guest has set, checked, and the current trace context where the guest has set none.
 
+    What belongs to the connection is left out: guests cannot set it, and no other way in is left to it here.
+
     Raises:
         HttpFailure: The header says another length of the body than it has, or a value is not UTF-8.
     """
@@ -57,7 +60,7 @@ def headers_of(request: OutgoingRequest) -> list[tuple[str, str]]:
     headers, names = [], set()
     for name, value in request.headers:
         lower = name.lower()
-        if lower != _LENGTH or lower not in names:
+        if lower not in FORBIDDEN and (lower != _LENGTH or lower not in names):
             headers.append((name, _text(name, value)))
         names.add(lower)
     if HEADER_TRACEPARENT in names:

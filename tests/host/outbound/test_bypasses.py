@@ -100,10 +100,11 @@ async def test_another_scheme_port_or_address_is_another_host(given: str) -> Non
         assert server.connections == 0
 
 
-async def test_the_host_header_is_not_the_guests() -> None:
+async def test_what_belongs_to_the_connection_is_not_the_guests() -> None:
+    theirs = {"HOST": b"other", "Transfer-Encoding": b"chunked", "connection": b"upgrade", "upgrade": b"x"}
     async with serving(ok()) as server, asking(server.origin) as component:
-        await component.text(server.origin)
-    assert f"\r\nHost: 127.0.0.1:{server.port}\r\n" in server.requests[0]
+        await component.text(server.origin, headers=theirs)
+    assert server.requests == [f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n"]
 
 
 async def test_a_refusal_is_told_once_with_the_pattern_that_would_allow_it(

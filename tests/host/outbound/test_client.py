@@ -6,10 +6,11 @@ import asyncio
 import gzip
 
 import pytest
-from outbound_servers import Answers, Body, Server, asking, head, ok, read, serving
+from outbound_servers import Answers, Asking, Body, Server, asking, head, ok, read, serving
 
 from lath.testing import eventually
 from lath_host.engine.http.messages import HttpFailure
+from lath_host.outbound.transport import CONNECTIONS_PER_TARGET_MAX
 from lath_host.outbound.ways import WaysOut
 
 pytestmark = pytest.mark.timeout(60)
@@ -291,3 +292,38 @@ async def test_a_body_that_the_guest_breaks_off_is_never_whole_for_the_server() 
         assert code == broken.code
         async with asyncio.timeout(5):
             assert await came == b"3\r\nabc\r\n"
+
+
+async def test_requests_that_are_given_up_at_any_moment_leave_no_connection_behind() -> None:
+    open_now = [0]
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_now[0] += 1
+        try:
+            while said := await head(reader):
+                if said.startswith("POST"):
+                    await reader.readuntil(b"0\r\n\r\n")
+                writer.write(CHUNKED)
+                for _ in range(4):
+                    writer.write(b"1000\r\n" + bytes(4096) + b"\r\n")
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                writer.write(b"0\r\n\r\n")
+        finally:
+            open_now[0] -= 1
+
+    async def give_up(component: Asking, turns: int) -> None:
+        body = Body([b"a" * 4096] * 4) if turns % 2 else None
+        work = asyncio.create_task(component.text(server.origin, "POST" if body else "GET", body=body))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        work.cancel()
+        await asyncio.wait([work])
+
+    async with serving(echo) as server, asking(server.origin) as component:
+        for _ in range(4):
+            await asyncio.gather(*(give_up(component, turns) for turns in range(CONNECTIONS_PER_TARGET_MAX)))
+        texts = [component.text(server.origin) for _ in range(CONNECTIONS_PER_TARGET_MAX)]
+        assert {len(text) for text in await asyncio.gather(*texts)} == {4 * 4096}
+        await eventually(lambda: open_now[0] <= CONNECTIONS_PER_TARGET_MAX)
+    await eventually(lambda: open_now[0] == 0)
