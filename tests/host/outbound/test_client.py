@@ -327,3 +327,13 @@ async def test_requests_that_are_given_up_at_any_moment_leave_no_connection_behi
         assert {len(text) for text in await asyncio.gather(*texts)} == {4 * 4096}
         await eventually(lambda: open_now[0] <= CONNECTIONS_PER_TARGET_MAX)
     await eventually(lambda: open_now[0] == 0)
+
+
+async def test_a_body_is_sent_once_whatever_becomes_of_it() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        await reader.readuntil(b"0\r\n\r\n")
+
+    async with serving(hang_up) as server, asking(server.origin) as component:
+        failure = await component.failure(server.origin, "PUT", body=Body([b"abc"]))
+        assert (failure, server.connections) == ("connection-terminated", 1)
