@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final, Literal
 
@@ -18,6 +19,8 @@ from lath_host.outbound.addresses import Address, AddressKind, kind_of, parse_ho
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 PORTS: Final = range(1, 65536)
+_DESTINATIONS_KEPT: Final = 1024
+"""Of those that were read last: components ask the same few again and again."""
 _PORT: Final = re.compile(r"(.*):([0-9]{1,5})")
 _FORMS: Final = "*, *.SUFFIX, HOST, each but * with :PORT and with http:// or https://"
 
@@ -37,6 +40,7 @@ class Destination:
     port: int
 
     @staticmethod
+    @lru_cache(_DESTINATIONS_KEPT)
     def parse(scheme: str, authority: str) -> Destination:
         """Reads what a request says.
 

@@ -147,9 +147,11 @@ class Download:
         return self
 
     async def __anext__(self) -> bytes:
+        content = self._response.content
         try:
-            async with asyncio.timeout(self._between_s):
-                chunk = await self._response.content.readany()
+            if not (chunk := content.read_nowait()) and not content.at_eof():
+                async with asyncio.timeout(self._between_s):
+                    chunk = await content.readany()
         except TimeoutError:
             await self.aclose()
             raise HttpFailure("connection-read-timeout") from None
