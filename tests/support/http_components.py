@@ -252,10 +252,22 @@ def serving(code: str, *, data: str = "", outgoing: bool = False) -> bytes:
 """.encode()
 
 
-HELLO: Final = serving(
-    """
+ANSWER: Final = """
     (local.set $body (call $answer (local.get $out)))
-    (local.set $sink (call $sink (local.get $body)))
+    (local.set $sink (call $sink (local.get $body)))"""
+"""Core text for `serving`: answers with status 200, and has `$sink` take the body."""
+_PASS_ON: Final = """
+    (loop $more
+      (call $splice (local.get $sink) (local.get $source) (i64.const 1048576) (i32.const 0))
+      (br_if $more (i32.eqz (i32.load8_u (i32.const 0)))))
+    (call $end (local.get $body) (local.get $sink))"""
+"""Gives `$sink` all that `$source` has."""
+_SOURCE: Final = """
+    (local.set $source (call $source (local.get $request)))"""
+"""Reads the request's body."""
+
+HELLO: Final = serving(
+    f"""{ANSWER}
     (call $blocking-write (local.get $sink) (i32.const 1024) (i32.const 5) (i32.const 0))
     (call $end (local.get $body) (local.get $sink))
     (call $drop-request (local.get $request))""",
@@ -263,10 +275,7 @@ HELLO: Final = serving(
 )
 """Answers `hello`."""
 
-ECHO: Final = serving("""
-    (local.set $body (call $answer (local.get $out)))
-    (local.set $sink (call $sink (local.get $body)))
-    (local.set $source (call $source (local.get $request)))
+ECHO: Final = serving(f"""{ANSWER}{_SOURCE}
     (block $ended
       (loop $more
         (call $reset)
@@ -293,14 +302,7 @@ ECHO: Final = serving("""
     (call $end (local.get $body) (local.get $sink))""")
 """Answers with the request's body, piece by piece."""
 
-SPLICE: Final = serving("""
-    (local.set $body (call $answer (local.get $out)))
-    (local.set $sink (call $sink (local.get $body)))
-    (local.set $source (call $source (local.get $request)))
-    (loop $more
-      (call $splice (local.get $sink) (local.get $source) (i64.const 1048576) (i32.const 0))
-      (br_if $more (i32.eqz (i32.load8_u (i32.const 0)))))
-    (call $end (local.get $body) (local.get $sink))""")
+SPLICE: Final = serving(f"{ANSWER}{_SOURCE}{_PASS_ON}")
 """The same, without having the bytes pass through it."""
 
 
@@ -316,12 +318,7 @@ def relay(authority: str) -> bytes:
     (local.set $body (i32.load (i32.const 4)))
     (call $ask (local.get $at) (i32.const 0) (i32.const 0) (i32.const 0))
     (local.set $at (i32.load (i32.const 8)))
-    (local.set $sink (call $sink (local.get $body)))
-    (local.set $source (call $source (local.get $request)))
-    (loop $more
-      (call $splice (local.get $sink) (local.get $source) (i64.const 1048576) (i32.const 0))
-      (br_if $more (i32.eqz (i32.load8_u (i32.const 0)))))
-    (call $end (local.get $body) (local.get $sink))
+    (local.set $sink (call $sink (local.get $body))){_SOURCE}{_PASS_ON}
     (local.set $pollable (call $subscribe-future (local.get $at)))
     (call $block (local.get $pollable))
     (call $drop-pollable (local.get $pollable))
@@ -329,13 +326,7 @@ def relay(authority: str) -> bytes:
     (if (i32.load8_u (i32.const 16)) (then (unreachable)))
     (call $consume-answer (i32.load (i32.const 24)) (i32.const 0))
     (call $stream (i32.load (i32.const 4)) (i32.const 0))
-    (local.set $source (i32.load (i32.const 4)))
-    (local.set $body (call $answer (local.get $out)))
-    (local.set $sink (call $sink (local.get $body)))
-    (loop $again
-      (call $splice (local.get $sink) (local.get $source) (i64.const 1048576) (i32.const 0))
-      (br_if $again (i32.eqz (i32.load8_u (i32.const 0)))))
-    (call $end (local.get $body) (local.get $sink))""",
+    (local.set $source (i32.load (i32.const 4))){ANSWER}{_PASS_ON}""",
         data=authority,
         outgoing=True,
     )

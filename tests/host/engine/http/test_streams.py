@@ -7,7 +7,7 @@ import resource
 from collections.abc import AsyncIterator
 
 import pytest
-from http_components import ECHO, HELLO, SPLICE, serving
+from http_components import ANSWER, ECHO, HELLO, SPLICE, serving
 from http_served import chunks, serving_pool, whole
 
 from lath.errors import Trap
@@ -103,17 +103,14 @@ async def test_a_component_in_text_says_hello_again_and_again(engine: Engine) ->
         assert [len(guest.handles.local) for guest in web.pool._linkage.guests.values()] == [0]
 
 
-BEGIN = """
-    (local.set $body (call $answer (local.get $out)))
-    (local.set $sink (call $sink (local.get $body)))"""
 MISUSES = {
-    "it wrote 300000 bytes where check-write permits 262144": BEGIN
+    "it wrote 300000 bytes where check-write permits 262144": ANSWER
     + "(call $write (local.get $sink) (i32.const 1024) (i32.const 300000) (i32.const 0))",
-    "it gave 4097 bytes to a blocking write": BEGIN
+    "it gave 4097 bytes to a blocking write": ANSWER
     + "(call $blocking-write (local.get $sink) (i32.const 1024) (i32.const 4097) (i32.const 0))",
-    "it finished an outgoing-body before it dropped the body's stream": BEGIN
+    "it finished an outgoing-body before it dropped the body's stream": ANSWER
     + "(call $finish (local.get $body) (i32.const 0) (i32.const 0) (i32.const 0))",
-    "it dropped a handle while it still held what it had been given by it": BEGIN
+    "it dropped a handle while it still held what it had been given by it": ANSWER
     + "(drop (call $subscribe-out (local.get $sink))) (call $drop-output (local.get $sink))",
 }
 
@@ -131,7 +128,7 @@ async def test_a_handle_that_must_not_be_dropped_yet_traps_in_a_thread_too(engin
     (local.set $at (i32.const 200000000))
     (loop $more (br_if $more (local.tee $at (i32.sub (local.get $at) (i32.const 1)))))"""
     code = (
-        BEGIN
+        ANSWER
         + "(drop (call $subscribe-out (local.get $sink)))"
         + toil
         + "(call $drop-output (local.get $sink))"
@@ -159,7 +156,7 @@ async def test_a_request_may_come_with_its_body(engine: Engine, source: bytes) -
 
 async def test_a_body_that_is_dropped_unfinished_is_not_taken_for_whole(engine: Engine) -> None:
     guest = serving(
-        BEGIN
+        ANSWER
         + """
         (call $blocking-write (local.get $sink) (i32.const 1024) (i32.const 5) (i32.const 0))
         (call $drop-output (local.get $sink)) (call $drop-body-out (local.get $body))""",
@@ -173,14 +170,14 @@ async def test_a_body_that_is_dropped_unfinished_is_not_taken_for_whole(engine: 
 
 
 async def test_a_guest_that_returns_without_finishing_its_body_is_told_of(engine: Engine) -> None:
-    async with serving_pool(engine, await engine.compile(serving(BEGIN)), Limits(reuse=True)) as web:
+    async with serving_pool(engine, await engine.compile(serving(ANSWER)), Limits(reuse=True)) as web:
         with pytest.raises(Trap, match="returned without finishing the body"):
             await whole(await web.ask())
 
 
 async def test_a_writer_whose_reader_is_gone_is_cancelled(engine: Engine) -> None:
     flood = (
-        BEGIN
+        ANSWER
         + """
         (loop $more
           (call $blocking-write (local.get $sink) (i32.const 1024) (i32.const 4096) (i32.const 0))
