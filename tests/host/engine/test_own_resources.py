@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from engine_guests import Context
+from counter_pools import CONTEXT, DROPPING, Counters, Witness, released
 from msgpack import ExtType
 from resource_guests import COUNTERS, COUNTERS_NAME
 
@@ -25,91 +24,7 @@ from lath.errors import (
 from lath.testing import eventually
 from lath_host.engine import Engine
 from lath_host.engine.limits import Limits
-from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
-
-CONTEXT = Context()
-DROPPING = Context("a destructor's")
-LEASE = 1
-"""The shortest lease that there is, in seconds."""
-
-
-class Witness:
-    """Answers the import `dropped`: what was dropped, and on behalf of whom."""
-
-    def __init__(self) -> None:
-        self.dropped: list[tuple[int, CallContext]] = []
-
-    async def __call__(self, import_: Import, context: CallContext, params: list[Any]) -> Any:
-        self.dropped.append((params[0], context))
-
-    @property
-    def values(self) -> list[int]:
-        return [value for value, _ in self.dropped]
-
-
-class SilentWitness(Witness):
-    """Never answers."""
-
-    async def __call__(self, import_: Import, context: CallContext, params: list[Any]) -> Any:
-        await asyncio.Event().wait()
-
-
-class Counters:
-    """A pool of counters, called by short names."""
-
-    def __init__(self, pool: InstancePool) -> None:
-        self.pool = pool
-
-    async def new(self, start: int, near: ExtType | None = None) -> ExtType:
-        token = ComponentHandle.parse(near.data).token if near else b""
-        handle = await self.pool.call(
-            COUNTERS_NAME, "[constructor]counter", [start], context=CONTEXT, near=token
-        )
-        assert isinstance(handle, ExtType)
-        return handle
-
-    async def __call__(self, name: str, *params: Any, timeout_ms: int | None = None) -> Any:
-        kind = "static" if name in ("take", "pair") else "method"
-        return await self.pool.call(
-            COUNTERS_NAME, f"[{kind}]counter.{name}", list(params), context=CONTEXT, timeout_ms=timeout_ms
-        )
-
-    def release(self, *handles: ExtType) -> None:
-        self.pool.release([ComponentHandle.parse(handle.data).token for handle in handles])
-
-    @property
-    def pinned(self) -> int:
-        return self.pool.stats.pinned
-
-    async def plain(self) -> int:
-        drops = await self.pool.call(COUNTERS_NAME, "drops", [], context=CONTEXT)
-        assert isinstance(drops, int)
-        return drops
-
-
-@pytest.fixture
-def witness() -> Witness:
-    return Witness()
-
-
-@pytest.fixture
-def limits() -> Limits:
-    return Limits(warm_instances=0)
-
-
-@pytest.fixture
-async def counters(engine: Engine, witness: Witness, limits: Limits) -> AsyncIterator[Counters]:
-    compiled = await engine.compile(COUNTERS)
-    async with InstancePool(
-        engine, compiled, limits, witness, name="counters", instance_id="here",
-        destructor_context=lambda: DROPPING,
-    ) as pool:  # fmt: skip
-        yield Counters(pool)
-
-
-async def released(counters: Counters) -> None:
-    await eventually(lambda: counters.pinned == 0 and counters.pool.stats.running == 0)
 
 
 async def test_a_resource_lives_across_calls_though_instances_are_fresh(counters: Counters) -> None:
@@ -286,79 +201,6 @@ async def test_what_is_no_handle_of_a_component_is_refused(counters: Counters, v
         await counters("get", value)
 
 
-class TestLease:
-    @pytest.fixture
-    def limits(self) -> Limits:
-        return Limits(warm_instances=0, lease_seconds=LEASE)
-
-    async def test_an_instance_that_nobody_touches_goes_when_its_lease_is_over(
-        self, counters: Counters, witness: Witness
-    ) -> None:
-        counter, _other = await counters("pair", 1000)
-        await released(counters)
-        assert sorted(witness.dropped) == [(1000, DROPPING), (1001, DROPPING)]
-        with pytest.raises(NotFound, match="its lease of 1 s has expired"):
-            await counters("get", counter)
-
-    async def test_a_destructor_that_fails_as_the_lease_is_over_ends_the_instance(
-        self, counters: Counters, witness: Witness
-    ) -> None:
-        await counters.new(666)
-        await released(counters)
-
-    async def test_calls_and_renewals_keep_it(self, counters: Counters) -> None:
-        called, renewed, left = [await counters.new(start) for start in range(3)]
-        token = ComponentHandle.parse(renewed.data).token
-        while counters.pinned == 3:
-            counters.pool.renew([token, b"unknown"])
-            await counters("get", called)
-            await asyncio.sleep(0.005)
-        assert [await counters("get", called), await counters("get", renewed)] == [0, 1]
-        with pytest.raises(NotFound):
-            await counters("get", left)
-
-    async def test_handles_keep_the_lease_that_they_were_given_and_later_ones_have_a_shorter_one(
-        self, counters: Counters
-    ) -> None:
-        await counters.pool.scale(replace(counters.pool.limits, lease_seconds=600))
-        earlier = await counters.new(1)
-        await counters.pool.scale(replace(counters.pool.limits, lease_seconds=LEASE))
-        later = await counters.new(2)
-        await eventually(lambda: counters.pinned == 1)
-        assert await counters("get", earlier) == 1
-        with pytest.raises(NotFound):
-            await counters("get", later)
-
-    async def test_a_call_that_takes_longer_than_the_lease_is_not_disturbed(self, counters: Counters) -> None:
-        counter, other = await counters.new(1), await counters.new(2)
-        spinning = asyncio.ensure_future(counters("spin", counter))
-        await eventually(lambda: counters.pinned == 1)
-        assert not spinning.done()
-        spinning.cancel()
-        await asyncio.gather(spinning, return_exceptions=True)
-        with pytest.raises(NotFound):
-            await counters("get", other)
-
-
-class TestDestructorsThatDoNotEnd:
-    @pytest.fixture
-    def witness(self) -> Witness:
-        return SilentWitness()
-
-    @pytest.fixture
-    def limits(self) -> Limits:
-        return Limits(warm_instances=0, lease_seconds=LEASE, timeout_ms=50)
-
-    @pytest.mark.parametrize("end", ["dropped", "expired"])
-    async def test_the_time_limit_of_a_call_ends_the_instance(self, counters: Counters, end: str) -> None:
-        counter = await counters.new(1000)
-        if end == "dropped":
-            counters.release(counter)
-        await released(counters)
-        with pytest.raises(NotFound):
-            await counters("get", counter)
-
-
 class TestReuse:
     @pytest.fixture
     def limits(self) -> Limits:
@@ -433,11 +275,6 @@ async def test_a_retiring_pool_serves_handles_until_they_are_gone_and_nothing_el
     assert not retiring.done()
     counters.release(counter)
     await retiring
-
-
-async def test_a_lease_that_is_changed_holds_for_handles_made_from_then_on(counters: Counters) -> None:
-    await counters.pool.scale(replace(counters.pool.limits, lease_seconds=7))
-    assert ComponentHandle.parse((await counters.new(1)).data).lease_seconds == 7
 
 
 async def test_a_pool_is_closed_though_handles_are_held_used_and_dropped(
