@@ -88,6 +88,21 @@ async def trailers(request, out):
     OutgoingBody.finish(answer, Fields.from_list([*came.entries(), ("x-more", b"1")]) if came else None)
 
 
+async def echo_trailers(request, out):
+    body = request.consume()
+    answer = begin(out)
+    with body.stream() as source, answer.write() as sink:
+        try:
+            while True:
+                sink.blocking_splice(source, 1 << 20)
+        except Err:
+            pass
+    future = IncomingBody.finish(body)
+    with future.subscribe() as pollable:
+        pollable.block()
+    OutgoingBody.finish(answer, Fields.from_list(future.get().value.value.entries()))
+
+
 async def trap(request, out):
     raise ValueError("before the head")
 

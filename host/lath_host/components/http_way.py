@@ -10,7 +10,7 @@ from lath.errors import CallCancelled, DeadlineExceeded
 from lath.http import HttpRequest, HttpResponse, ResponseBody
 from lath.http.serving import request_of, result_of
 from lath.rpc import IncomingCall, Streamed
-from lath.telemetry import measuring, sampled
+from lath.telemetry import current_span, measuring, sampled
 from lath_host.components.imports import ENDLESS, GuestCall
 from lath_host.components.local import LocalCall, LocalTarget, observed
 from lath_host.engine.http.exchange import HttpHandler
@@ -137,6 +137,7 @@ class _Sizes:
 
     def __init__(self, request: HttpRequest) -> None:
         self._received = self._sent = 0
+        self._span = current_span()  # where the response ends another may be the current one
         if isinstance(request.body, bytes):
             self._received = len(request.body)
         elif request.body is not None:
@@ -150,7 +151,7 @@ class _Sizes:
     def follow(self, response: HttpResponse) -> None:
         """Tells the sizes at the end of the response."""
         if response.whole is not None:
-            tell_bytes(self._received, len(response.whole))
+            tell_bytes(self._received, len(response.whole), self._span)
         else:
             response.body = Ending(response.body, self._count, self._tell)
 
@@ -158,7 +159,7 @@ class _Sizes:
         self._sent += len(chunk)
 
     def _tell(self, error: BaseException | None) -> None:
-        tell_bytes(self._received, self._sent)
+        tell_bytes(self._received, self._sent, self._span)
 
 
 class Ending:

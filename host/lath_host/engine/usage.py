@@ -119,8 +119,8 @@ def tell(call: CallUsage) -> None:
         span.set(f"lath.host_calls.{interface or 'world'}", count)
 
 
-def tell_bytes(received_bytes: int, sent_bytes: int) -> None:
-    """Adds the sizes of a call that came over the bus to the span around it."""
-    span = telemetry.current_span()
+def tell_bytes(received_bytes: int, sent_bytes: int, span: telemetry.Span | None = None) -> None:
+    """Adds the sizes of a call that came over the bus to its span; the one around it, if none is given."""
+    span = span or telemetry.current_span()
     span.set("lath.bytes_in", received_bytes)
     span.set("lath.bytes_out", sent_bytes)
