@@ -7,10 +7,15 @@ from pathlib import Path
 
 import guests
 import pytest
+from asking_provider import Asking
+from http_components import ECHO as ECHO_HTTP
+from http_served import chunks, whole
 
 from lath import subjects
 from lath.bus import Bus, Credentials
 from lath.bus.permissions import client_permissions, host_permissions, provider_permissions, user
+from lath.http import HttpRequest
+from lath.provider import Link, ProviderInstance
 from lath.server import Server
 from lath.testing import eventually
 from lath_host.testing import HostFactory, InProcessLattice
@@ -69,3 +74,28 @@ async def test_the_main_job_works_with_least_privilege(nats_server: Server, host
         report = (await lattice.ask("link", "ping", deep=True, timeout_ms=3000)).response
         assert [link["verdict"] for link in report["links"]] == ["live", "live"], report
         assert report["silent"] == []
+
+
+async def test_a_provider_asks_over_http_with_no_more_than_its_own_permissions(
+    nats_server: Server, hosts: HostFactory
+) -> None:
+    operator = await Bus.connect(
+        nats_server.url, lattice=LATTICE, name="operator", credentials=credentials("operator")
+    )
+    async with (
+        operator,
+        InProcessLattice(operator, nats_server, hosts) as lattice,
+        await Bus.connect(
+            nats_server.url, lattice=LATTICE, name="words", credentials=credentials("words")
+        ) as bus,
+        ProviderInstance(Asking(), bus, provider_id="words") as provider,
+    ):
+        await lattice.add_hosts(1, credentials=credentials("host-a"))
+        event = await lattice.start_component("site", ECHO_HTTP)
+        assert event.name == "component_scaled", event.data
+        record = await lattice.link("words", "site", "wasi:http/incoming-handler")
+        await provider.settled(record.key, record.revision)
+        for pieces in ([b"small"], [bytes(1_000_000)] * 20, [b"x"] * 3_000):
+            request = HttpRequest(method="POST", body=chunks(*pieces))
+            response = await provider.http(Link.of(record, "words"), request)
+            assert await whole(response) == b"".join(pieces)
