@@ -13,6 +13,8 @@ from lath_host.engine.allocation import INSTANCES_MAX
 from lath_host.engine.budget import OVERCOMMIT, WARM_INSTANCES_MAX
 from lath_host.engine.handles import HANDLES_MAX
 from lath_host.engine.limits import Limits
+from lath_host.engine.sockets.guest_sockets import GUEST_SOCKETS_MAX
+from lath_host.engine.sockets.network import HOST_SOCKETS_MAX
 from lath_host.engine.values import KEPT_BYTES_MAX
 from lath_host.engine.wasi.output import LINE_BYTES_MAX
 
@@ -46,6 +48,8 @@ def test_the_default_of_a_limit_is_the_engines(limit: str) -> None:
         ("a component's file", f"{ARTIFACT_BYTES_MAX >> 20} MiB"),
         ("handles that one guest holds, or gives out", f"{HANDLES_MAX:,}"),
         ("headers and open bodies that are kept for one guest", f"{KEPT_BYTES_MAX >> 20} MiB"),
+        ("sockets that one guest has open", f"{GUEST_SOCKETS_MAX}"),
+        ("sockets that all guests have open", f"{HOST_SOCKETS_MAX:,}, and half of the open files"),
         ("a line of output", f"{LINE_BYTES_MAX:,} bytes"),
     ],
 )

@@ -78,6 +78,6 @@ class Network:
             self._told.add(pattern)
             _log.warning(
                 "a component was denied a socket", component=self.component, denied=what,
-                allowed_sockets=pattern,
+                allow_socket=pattern,
             )  # fmt: skip
         return SocketFailure("access-denied")

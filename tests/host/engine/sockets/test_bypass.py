@@ -198,7 +198,7 @@ async def test_what_is_denied_is_told_once_with_what_would_allow_it(
             await told.look_up("localhost")
             assert await told.connect("127.0.0.1", 6379) == DENIED
     denied = [record.msg for record in caplog.records if "denied a socket" in str(record.msg)]
-    assert [message["allowed_sockets"] for message in denied] == [
+    assert [message["allow_socket"] for message in denied] == [
         "tcp:127.0.0.1:5432", "db.internal:*", "listen:tcp:[::1]:80", "tcp:localhost:6379",
     ]  # fmt: skip
     assert {message["component"] for message in denied} == {"told"}
