@@ -141,6 +141,7 @@ def _settings_texts(found: ComponentOnHost) -> Iterator[Text]:
         "environment": found.env,
         "allowed hosts": found.allowed_hosts,
         "allowed sockets": found.allowed_sockets,
+        "runs as": (found.run_as,) if found.run_as else None,
     }
     for what, values in settings.items():
         if values:

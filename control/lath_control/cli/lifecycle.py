@@ -25,6 +25,7 @@ from lath_control.cli.params import (
     NoAllowSocketOption,
     NoEnvOption,
     ProviderArgument,
+    RunAsOption,
     TimeoutOption,
     WaitOption,
     YesOption,
@@ -77,6 +78,7 @@ async def start_component(
     env: EnvOption = None,
     allow_host: AllowHostOption = None,
     allow_socket: AllowSocketOption = None,
+    run_as: RunAsOption = None,
     annotation: AnnotationOption = None,
     local: LocalOption = False,
     allow_update: Annotated[
@@ -137,7 +139,7 @@ async def start_component(
     """
     check_target(id, "--id")
     wait_ms = _wait_ms(wait, timeout)
-    given = settings(env, allow_host, allow_socket)
+    given = settings(env, allow_host, allow_socket, run_as=run_as)
     async with session.client() as client:
         with session.out.errors.status(f"starting {id} …"):
             started = await client.components.start(
@@ -273,6 +275,7 @@ async def scale(
     no_allow_host: NoAllowHostOption = False,
     allow_socket: AllowSocketOption = None,
     no_allow_socket: NoAllowSocketOption = False,
+    run_as: RunAsOption = None,
     yes: YesOption = False,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
@@ -290,6 +293,7 @@ async def scale(
         no_env=no_env,
         no_allow_host=no_allow_host,
         no_allow_socket=no_allow_socket,
+        run_as=run_as,
     )
     if count == 0:
         session.confirm(f"Stop component {component} on {host or 'every host'}?", yes)
@@ -316,6 +320,7 @@ async def update(
     no_allow_host: NoAllowHostOption = False,
     allow_socket: AllowSocketOption = None,
     no_allow_socket: NoAllowSocketOption = False,
+    run_as: RunAsOption = None,
     local: LocalOption = False,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
@@ -332,6 +337,7 @@ async def update(
         no_env=no_env,
         no_allow_host=no_allow_host,
         no_allow_socket=no_allow_socket,
+        run_as=run_as,
     )
     async with session.client() as client:
         with session.out.errors.status(f"updating {component} …"):

@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from lath.errors import InvalidArgument
-from lath.model import ComponentSettings, LinkSelector
+from lath.model import ComponentSettings, LinkSelector, RunAs
 from lath.names import check_name, check_wit_id, shown
 from lath_control.cli import completion
 
@@ -70,6 +70,7 @@ def settings(
     no_env: bool = False,
     no_allow_host: bool = False,
     no_allow_socket: bool = False,
+    run_as: RunAs | None = None,
 ) -> ComponentSettings:
     """A component's settings: what is not given stays, what its `--no-` form takes away is empty.
 
@@ -84,6 +85,7 @@ def settings(
         "env": None if variables is None else dict(text.split("=", 1) for text in variables),
         "allowed_hosts": _mentioned(allow_host, no_allow_host, "allow-host"),
         "allowed_sockets": _mentioned(allow_socket, no_allow_socket, "allow-socket"),
+        "run_as": run_as,
     }
     options = {"env": "--env", "allowed_hosts": "--allow-host", "allowed_sockets": "--allow-socket"}
     return from_options(ComponentSettings, given, options)
@@ -248,6 +250,14 @@ NoAllowHostOption = Annotated[
 NoAllowSocketOption = Annotated[
     bool,
     typer.Option("--no-allow-socket", help="It may open connections to nobody.", rich_help_panel=_SETTINGS),
+]
+RunAsOption = Annotated[
+    RunAs | None,
+    typer.Option(
+        "--run-as",
+        help="How its wasi:cli/run runs: for ever, or once for each HTTP request.",
+        rich_help_panel=_SETTINGS,
+    ),
 ]
 AnnotationOption = Annotated[
     list[str] | None,

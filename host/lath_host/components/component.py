@@ -29,7 +29,8 @@ from lath_host.components.imports import GuestCall, Imports
 from lath_host.components.local import LocalCall, observed
 from lath_host.components.offered import Offer, Offered
 from lath_host.components.parts import ComponentParts
-from lath_host.components.service_run import ServiceRun, service_interface
+from lath_host.components.programs import check_program, http_serving, offered_world, service_of
+from lath_host.components.service_run import ServiceRun
 from lath_host.engine.admission import Admission
 from lath_host.engine.engine import CompiledComponent
 from lath_host.engine.limits import Limits, PoolStats
@@ -60,14 +61,15 @@ class Component:
         compiled: Its code.
 
     Raises:
-        InvalidArgument: One of its settings cannot be read.
+        InvalidArgument: One of its settings cannot be read, or does not fit it.
     """
 
     def __init__(self, parts: ComponentParts, deployment: Deployment, compiled: CompiledComponent) -> None:
+        check_program(deployment, compiled.world)
         self.deployment = deployment
         self.compiled = compiled
         self.instance_id = new_id()
-        self.offered = Offered(deployment.id, compiled.world)
+        self.offered = Offered(deployment.id, offered_world(deployment, compiled.world))
         self._parts = parts
         self._draining = False
         self._limits = deployment.pool_limits()
@@ -100,9 +102,10 @@ class Component:
         )
         self._admission = Admission(self.id, self._limits.max_instances, self._limits.queue_max)
         self._pool = self._make_pool(self._limits, admission=self._admission)
-        self._http = HttpWay(self.id, self._pool, lambda: self.deployment.limits.timeout_ms)
+        serving = http_serving(deployment, compiled.world, self._pool)
+        self._http = HttpWay(self.id, serving, lambda: self.deployment.limits.timeout_ms)
         self.fused_way = FusedWay(self.id, parts.engine, self._make_fused_pool)
-        service = service_interface(compiled.world)
+        service = service_of(deployment, compiled.world)
         self._service = (
             ServiceRun(deployment.id, service, self._limits, self._make_pool) if service is not None else None
         )
@@ -181,6 +184,7 @@ class Component:
             InvalidArgument: The limits are not valid, or need the component to be started anew
                 (`Deployment.runs_like`).
         """
+        check_program(deployment, self.compiled.world)
         limits = deployment.pool_limits()
         await self._pool.scale(limits)
         if self._service is not None:

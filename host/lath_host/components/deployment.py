@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lath.model import ComponentLimits, FuseMode, ScaleComponent, UpdateComponent
+from lath.model import ComponentLimits, FuseMode, RunAs, ScaleComponent, UpdateComponent
 from lath_host.engine.limits import Limits
 from lath_host.outbound.rules import HostRules
 
@@ -19,11 +19,13 @@ class Settings:
         env: Its environment variables.
         allowed_hosts: Patterns of whom it may send HTTP requests to.
         allowed_sockets: Patterns of whom it may open connections to.
+        run_as: How it runs where it exports `wasi:cli/run`; None: as nobody has said, a service.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: tuple[str, ...] = ()
     allowed_sockets: tuple[str, ...] = ()
+    run_as: RunAs | None = None
 
     def changed(self, request: ScaleComponent | UpdateComponent) -> Settings:
         """These settings with what `request` mentions in their place; empty is a mention."""
@@ -31,6 +33,7 @@ class Settings:
             self.env if request.env is None else request.env,
             self.allowed_hosts if request.allowed_hosts is None else request.allowed_hosts,
             self.allowed_sockets if request.allowed_sockets is None else request.allowed_sockets,
+            self.run_as if request.run_as is None else request.run_as,
         )
 
     def check(self) -> None:
@@ -41,14 +44,15 @@ class Settings:
         """
         HostRules(self.allowed_hosts)
 
-    def shown(self) -> dict[str, tuple[str, ...]]:
+    def shown(self) -> dict[str, Any]:
         """What may be shown, where there is something: of the environment its names alone."""
         named = {
             "env": tuple(sorted(self.env)),
             "allowed_hosts": self.allowed_hosts,
             "allowed_sockets": self.allowed_sockets,
+            "run_as": self.run_as,
         }
-        return {name: values for name, values in named.items() if values}
+        return {name: value for name, value in named.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from lath_host.components import link_choice
 from lath_host.components.deployment import Settings
 from lath_host.components.fusion_types import missing_function, passes_on
 from lath_host.components.offered import Offered
-from lath_host.components.service_run import service_interface
+from lath_host.engine.cgi.handler import run_interface
 from lath_host.engine.compose.fuse import Join
 from lath_host.engine.engine import CompiledComponent
 from lath_host.engine.limits import Limits
@@ -180,8 +180,8 @@ class _Planning:
                 return f"{member.id} chooses its links by name while it runs"
         if callee.id == self._root.id or self._leads(callee.id, caller.id):
             return f"{callee.id} calls {caller.id} in turn: one of the two ways stays unfused"
-        if service_interface(callee.world) is not None:
-            return f"{callee.id} is a service, which runs by itself"
+        if run_interface(callee.world.exports) is not None:
+            return f"{callee.id} is a program, and runs by itself"
         return (
             self._refusal_by_settings(callee)
             or self._refusal_by_reuse(callee)

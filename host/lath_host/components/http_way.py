@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from typing import Protocol
 
 from lath.errors import CallCancelled, DeadlineExceeded
 from lath.http import HttpRequest, HttpResponse, ResponseBody
@@ -13,23 +14,45 @@ from lath.rpc import IncomingCall, Streamed
 from lath.telemetry import current_span, measuring, sampled
 from lath_host.components.imports import ENDLESS, GuestCall
 from lath_host.components.local import LocalCall, LocalTarget, observed
-from lath_host.engine.http.exchange import HttpHandler
-from lath_host.engine.pool import InstancePool
+from lath_host.engine.linkage import CallContext
 from lath_host.engine.usage import tell_bytes
 
 
+class HttpServing(Protocol):
+    """What answers requests with the guests of a component."""
+
+    async def serve(
+        self, request: HttpRequest, *, context: CallContext, timeout_ms: int | None = None
+    ) -> HttpResponse:
+        """Has a request answered. The body of the response must be iterated to its end, or closed.
+
+        Args:
+            request: What is asked.
+            context: Given to every import that is made meanwhile.
+            timeout_ms: How long the guest may keep others waiting; None: the limit of the component's calls.
+
+        Raises:
+            LathError: There is no response.
+        """
+
+
 class HttpWay:
-    """Hands requests to the pool of a component, and minds their deadlines.
+    """Hands requests to a component, and minds their deadlines.
 
     Args:
         component_id: For messages.
-        pool: Runs it.
+        serving: What answers, by the name of the export.
         timeout_ms: How long its guests may keep others waiting; None: as long as the request's own time-out.
     """
 
-    def __init__(self, component_id: str, pool: InstancePool, timeout_ms: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        component_id: str,
+        serving: Callable[[str], HttpServing],
+        timeout_ms: Callable[[], int | None],
+    ) -> None:
         self._id = component_id
-        self._pool = pool
+        self._serving = serving
         self._timeout_ms = timeout_ms
 
     async def remote(self, interface: str, call: IncomingCall) -> bytes | Streamed:
@@ -64,7 +87,7 @@ class HttpWay:
         if left_ms <= 0:
             raise DeadlineExceeded(f"the time-out passed before the request to {self._id} was run")
         sizes = _Sizes(request) if sampled() else None
-        handler = HttpHandler(self._pool, interface)
+        handler = self._serving(interface)
         # Its imports have time-outs of their own: it may go on for long after the deadline of the head.
         context = GuestCall(ENDLESS, app_version)
         try:

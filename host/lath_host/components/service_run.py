@@ -15,26 +15,16 @@ from typing import Any, Final
 from lath.errors import LathError
 from lath.model import ServiceDescription, ServiceStatus
 from lath.telemetry import get_logger
-from lath.wit.types import World
 from lath_host.components.imports import ENDLESS, GuestCall
 from lath_host.engine.limits import Limits
 from lath_host.engine.pool import InstancePool
 from lath_host.restarts import Restarts
 
-RUN_INTERFACE: Final = "wasi:cli/run"
 RUN_FUNCTION: Final = "run"
 _RUN_MS_MAX: Final = 100 * 365 * 24 * 3600 * 1000
 """A run has no deadline; what it calls has the default one, call by call."""
 
 _log = get_logger(__name__)
-
-
-def service_interface(world: World) -> str | None:
-    """The export by which a component is a service, version included; None where it is none."""
-    for name, interface in world.exports.items():
-        if name.partition("@")[0] == RUN_INTERFACE and RUN_FUNCTION in interface.functions:
-            return name
-    return None
 
 
 class ServiceRun:

@@ -25,7 +25,7 @@ class HttpRequest:
         body: All of it; or its chunks, of any size, fetched as the guest reads them. What they raise reaches
             the guest as an error of its stream. None: there is no body.
         trailers: Asked for once the body has been read; None: there are none.
-        peer: The client's address, without a port, where it is known.
+        peer: The client's address and port, `127.0.0.1:4711` or `[::1]:4711`, where they are known.
     """
 
     method: str = "GET"

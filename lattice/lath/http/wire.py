@@ -1,8 +1,9 @@
 """Requests and responses on the bus: the payloads of calls of `wasi:http/incoming-handler.handle`.
 
 A request is a msgpack map: `method`, `scheme`, `authority`, `path_with_query` (strings), `headers` (an array
-of `[name, value]`, a string and bytes), `body` (bytes; nil: there is none) and `trailers` (as `headers`). The
-reply is one of `status` (an integer), `headers`, `body` and `trailers`.
+of `[name, value]`, a string and bytes), `body` (bytes; nil: there is none), `trailers` (as `headers`), and
+`peer` (the client's address and port, where it is known). The reply is one of `status` (an integer),
+`headers`, `body` and `trailers`.
 
 A small body is in the map, with its trailers. Of a larger one, or one that is not all there yet, `body` is
 the beginning: the message says `Lath-Stream: open`, the rest follows as a stream, and the trailers come with
@@ -29,6 +30,7 @@ _METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]{0,31}")
 _TARGET: Final = re.compile(r"[^\x00-\x20\x7f]*")
 """Of an authority and of a path: what could end the line that they stand in is not part of either."""
+_PEER: Final = re.compile(r"[\[\]0-9A-Za-z.:%-]{0,128}")
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[^\x00\r\n]*")
 
@@ -52,6 +54,8 @@ def pack_request(request: HttpRequest, body: bytes | None, trailers: list[Header
         "path_with_query": request.path_with_query,
         "headers": request.headers,
     }
+    if request.peer:
+        head["peer"] = request.peer
     return _pack(head, body, trailers)
 
 
@@ -68,6 +72,7 @@ def unpack_request(payload: bytes) -> tuple[HttpRequest, bytes | None, list[Head
         authority=_text(read, "authority", _TARGET),
         path_with_query=_text(read, "path_with_query", _TARGET),
         headers=_fields(read.get("headers"), "headers"),
+        peer=_text({"peer": "", **read}, "peer", _PEER),
     )
     return request, _body(read), _fields(read.get("trailers", []), "trailers")
 

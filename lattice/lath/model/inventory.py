@@ -55,6 +55,8 @@ class ComponentLimits(Ctl):
     lease_seconds: Annotated[int, Field(ge=1, le=24 * 3600)] | None = None
 
 
+RunAs = Literal["service", "cgi"]
+"""How a component runs that exports `wasi:cli/run`: for ever, by itself; or once for each HTTP request."""
 ServiceStatus = Literal["starting", "running", "backoff", "stopped"]
 
 
@@ -93,6 +95,7 @@ class ComponentDescription(Ctl):
         env: lath's: names of its environment variables. Their values may be secrets, and are told to nobody.
         allowed_hosts: lath's: whom it may send HTTP requests to.
         allowed_sockets: lath's: whom it may open connections to.
+        run_as: lath's: how it runs, where that was said.
     """
 
     id: str
@@ -113,6 +116,7 @@ class ComponentDescription(Ctl):
     env: tuple[str, ...] | None = None
     allowed_hosts: tuple[str, ...] | None = None
     allowed_sockets: tuple[str, ...] | None = None
+    run_as: RunAs | None = None
 
 
 ProviderStatus = Literal["starting", "running", "backoff", "stopping", "failed"]
@@ -200,11 +204,13 @@ class ComponentSettings(Ctl):
         env: lath's: its environment variables.
         allowed_hosts: lath's: whom it may send HTTP requests to, as patterns; empty: nobody.
         allowed_sockets: lath's: whom it may open connections to, as patterns; empty: nobody.
+        run_as: lath's: how it runs, where it exports `wasi:cli/run`; a service unless this says `cgi`.
     """
 
     env: Env | None = None
     allowed_hosts: Patterns | None = None
     allowed_sockets: Patterns | None = None
+    run_as: RunAs | None = None
 
 
 class ScaleComponent(ComponentSettings):

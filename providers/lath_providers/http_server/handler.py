@@ -159,6 +159,7 @@ class Handler:
             headers=_guest_headers(head),
             body=body,
             trailers=None if body is None else exchange.trailers,
+            peer=head.peer,
         )
         response = await self._serve(served.link, request, timeout_ms=served.config.timeout_ms)
         try:

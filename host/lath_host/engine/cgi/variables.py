@@ -44,6 +44,7 @@ def variables(request: HttpRequest, software: str) -> dict[str, str]:
     """
     path, _, query = request.path_with_query.partition("?")
     name, port = _host_and_port(request.authority)
+    peer, peer_port = _host_and_port(request.peer)
     told = {
         "GATEWAY_INTERFACE": GATEWAY_INTERFACE,
         "SERVER_SOFTWARE": software,
@@ -56,10 +57,12 @@ def variables(request: HttpRequest, software: str) -> dict[str, str]:
         "SCRIPT_NAME": "",
         "PATH_INFO": _decoded(path),
         "QUERY_STRING": query,
-        "REMOTE_ADDR": request.peer,
+        "REMOTE_ADDR": peer.strip("[]"),
     }
     if request.scheme == "https":
         told["HTTPS"] = "on"
+    if peer_port:
+        told["REMOTE_PORT"] = peer_port
     if request.authority:
         told["HTTP_HOST"] = request.authority
     fields = _joined(request.headers)

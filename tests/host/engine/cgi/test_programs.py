@@ -55,7 +55,7 @@ async def test_a_program_finds_its_request_in_its_environment(engine: Engine) ->
         headers=[
             ("X-Asked", b"me"), ("accept", b"a"), ("Accept", b"b"), ("cookie", b"a=1"), ("cookie", b"b=2"),
         ],
-        peer="192.0.2.7",
+        peer="[2001:db8::7]:4711",
     )  # fmt: skip
     assert told == {
         "GATEWAY_INTERFACE": "CGI/1.1",
@@ -69,7 +69,8 @@ async def test_a_program_finds_its_request_in_its_environment(engine: Engine) ->
         "SCRIPT_NAME": "",
         "PATH_INFO": "/a b/ü",
         "QUERY_STRING": "x=%201&y",
-        "REMOTE_ADDR": "192.0.2.7",
+        "REMOTE_ADDR": "2001:db8::7",
+        "REMOTE_PORT": "4711",
         "HTTPS": "on",
         "HTTP_HOST": "example.com:8443",
         "HTTP_X_ASKED": "me",
