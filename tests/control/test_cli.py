@@ -112,6 +112,9 @@ async def test_the_settings_of_a_component_are_given_shown_changed_and_taken_awa
     (told,) = await client.components.list()
     assert (told.env, told.max_instances) == (None, 7)
     assert (told.allowed_hosts, told.allowed_sockets) == (("*.example.com",), ("db:5432",))
+    refused = await lath("scale", "teller", "7", "--run-as", "cgi")
+    assert refused.code == 2
+    assert "teller cannot run as cgi: it does not export wasi:cli/run" in " ".join(refused.err.split())
     updated = await lath("update", "teller", str(source), "--env", "A=", "--no-allow-host")
     assert updated.code == 0, updated.err
     (told,) = await client.components.list()

@@ -11,6 +11,7 @@ from lath.model import ComponentLimits
 from lath_host.artifacts import ARTIFACT_BYTES_MAX
 from lath_host.engine.allocation import INSTANCES_MAX
 from lath_host.engine.budget import OVERCOMMIT, WARM_INSTANCES_MAX
+from lath_host.engine.cgi.reply import FIELDS_MAX, HEAD_BYTES_MAX
 from lath_host.engine.handles import HANDLES_MAX
 from lath_host.engine.limits import Limits
 from lath_host.engine.sockets.guest_sockets import GUEST_SOCKETS_MAX
@@ -50,6 +51,7 @@ def test_the_default_of_a_limit_is_the_engines(limit: str) -> None:
         ("headers and open bodies that are kept for one guest", f"{KEPT_BYTES_MAX >> 20} MiB"),
         ("sockets that one guest has open", f"{GUEST_SOCKETS_MAX}"),
         ("sockets that all guests have open", f"{HOST_SOCKETS_MAX:,}, and half of the open files"),
+        ("the header of a CGI program's reply", f"{HEAD_BYTES_MAX >> 10} KiB, {FIELDS_MAX} fields"),
         ("a line of output", f"{LINE_BYTES_MAX:,} bytes"),
     ],
 )

@@ -13,6 +13,7 @@ from wasmtime import wat2wasm
 
 from lath.errors import InvalidArgument, LimitExceeded, Trap
 from lath_host.engine import Engine
+from lath_host.engine.features import WasmFeatures
 from lath_host.engine.limits import Limits
 
 OK, ACCES, BADF, INVAL, NOSYS, NOTDIR, NOTSOCK, NOTSUP, SPIPE = 0, 2, 8, 28, 52, 54, 57, 58, 70
@@ -270,6 +271,12 @@ async def test_a_module_that_cannot_run_is_refused_with_the_reason(
     with pytest.raises(InvalidArgument) as refused:
         await engine.compile(f"(module {module})".encode())
     assert said in str(refused.value)
+
+
+async def test_a_host_without_multi_memory_refuses_modules_and_names_the_flag() -> None:
+    async with Engine(threads=1, features=WasmFeatures.parse(["multi-memory=off"])) as engine:
+        with pytest.raises(InvalidArgument, match="--wasm-feature multi-memory"):
+            await engine.compile(program(HEAD))
 
 
 async def test_a_module_that_is_cut_off_is_refused(engine: Engine) -> None:
