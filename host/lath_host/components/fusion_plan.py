@@ -180,8 +180,8 @@ class _Planning:
                 return f"{member.id} chooses its links by name while it runs"
         if callee.id == self._root.id or self._leads(callee.id, caller.id):
             return f"{callee.id} calls {caller.id} in turn: one of the two ways stays unfused"
-        if run_interface(callee.world.exports) is not None:
-            return f"{callee.id} is a program, and runs by itself"
+        if run_interface(callee.world.exports) is not None and callee.settings.run_as != "cgi":
+            return f"{callee.id} is a service, which runs by itself"
         return (
             self._refusal_by_settings(callee)
             or self._refusal_by_reuse(callee)
