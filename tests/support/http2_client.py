@@ -184,7 +184,7 @@ class Http2Client:
         if isinstance(event, ResponseReceived):
             stream.headers = [(str(name), str(value)) for name, value in event.headers]
         elif isinstance(event, DataReceived):
-            stream.body += event.data
+            stream._body += event.data
             self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, TrailersReceived):
             stream.trailers = [(str(name), str(value)) for name, value in event.headers]
@@ -200,11 +200,15 @@ class Stream:
     def __init__(self, client: Http2Client, stream_id: int) -> None:
         self.id = stream_id
         self.headers: list[tuple[str, str]] = []
-        self.body = b""
+        self._body = bytearray()
         self.trailers: list[tuple[str, str]] = []
         self.whole = False
         self.reset_code: int | None = None
         self._client = client
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self._body)
 
     async def send(self, data: bytes, *, end: bool = False) -> None:
         """Sends more of the body, as the server's windows let it."""

@@ -89,7 +89,7 @@ class Front:
     places: dict[str, Place] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.listeners = Listeners(self._serve)
+        self.listeners = Listeners(self._serve, handover_s=0)
         self.port = 0
 
     async def _serve(self, link: Link, request: HttpRequest, *, timeout_ms: int) -> HttpResponse:
@@ -110,7 +110,8 @@ class Front:
         return place
 
     async def unlink(self, target: str) -> None:
-        await self.listeners.remove(self.places.pop(target))
+        """On return the requests of the link have ended."""
+        await asyncio.wait({self.listeners.remove(self.places.pop(target))})
 
     async def client(self, tls: ssl.SSLContext | None = None, host: str = "localhost") -> RawClient:
         name = host if tls else None

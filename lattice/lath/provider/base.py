@@ -163,6 +163,13 @@ class Provider:
     async def start(self, config: Mapping[str, str]) -> None:
         """Called once, with the provider's own config, before any link is opened. Raising ends it all."""
 
+    async def drain(self) -> None:
+        """Called when the instance stops gracefully, before its links are closed: finishes what it has begun.
+
+        That is for sources of links, whose work does not come by calls. It is cancelled at the end of the
+        drain time.
+        """
+
     async def stop(self) -> None:
         """Called once, after every link was closed."""
 

@@ -190,10 +190,17 @@ class ProviderInstance:
         await self._presence.withdraw()
         try:
             async with asyncio.timeout(timeout_ms / 1000), asyncio.TaskGroup() as group:
+                group.create_task(self._drain_provider())
                 group.create_task(self._dispatch.drain_local())
                 group.create_task(self._calls.drain(linger_ms))
         except TimeoutError:
             self._log.warning("calls still ran at the end of the drain time and are cancelled")
+
+    async def _drain_provider(self) -> None:
+        try:
+            await self._provider.drain()
+        except Exception:
+            self._log.exception("the provider's drain failed")
 
     async def close(self) -> None:
         """Stops, closes every link, and ends the provider. Calls that run are cancelled: drain first.

@@ -36,7 +36,7 @@ class Listener:
     Attributes:
         address: Where it listens; with the port that was free, where none was named. None: it does not.
         routes: Those of its links.
-        draining: Links that have left and whose requests still run.
+        draining: Links that leave or have left, and whose requests may still run.
     """
 
     def __init__(self, settings: ListenerSettings, serve: Serve, has_room: Callable[[], bool]) -> None:
@@ -54,6 +54,11 @@ class Listener:
     def connections(self) -> int:
         """How many are open."""
         return len(self._front.connections)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether all of its links are leaving."""
+        return all(served.leaving for served in self.routes)
 
     @property
     def serving(self) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from dataclasses import dataclass
 from typing import Final
 
-from lath.errors import Conflict
+from lath.errors import Conflict, Draining
 from lath.provider import Link
 from lath_providers.http_server.config import HttpServerConfig
 from lath_providers.http_server.handler import Serve
@@ -15,6 +16,9 @@ from lath_providers.http_server.served import ServedLink
 
 DESCRIPTORS_RESERVED: Final = 256
 """Files and sockets of the rest of the process, which connections of clients leave room for."""
+HANDOVER_S: Final = 0.2
+"""A link that is changed is closed and opened anew. Its routes wait for it so long, and with them the port
+and its connections; requests of that moment are 503, not another link's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,15 @@ class Listeners:
 
     Args:
         serve: Calls components.
+        handover_s: How long a link that is closed keeps its routes, for itself when it was changed.
     """
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, *, handover_s: float = HANDOVER_S) -> None:
         self._serve = serve
+        self._handover_s = handover_s
         self._open: list[Listener] = []
+        self._leaving: dict[asyncio.Task[None], ServedLink] = {}
+        self._stopping = asyncio.Event()
         self._connections_max = connections_max()
 
     async def add(self, link: Link, config: HttpServerConfig) -> Place:
@@ -49,47 +57,89 @@ class Listeners:
             Conflict: Another link at the address has other settings or one of the routes; it is named.
             Unavailable: The address cannot be had.
             InvalidArgument: A file cannot be used.
+            Draining: The server stops.
         """
-        listener = self._listener(link, config)
+        if self._stopping.is_set():
+            raise Draining("the server stops")
+        listener = self._listener(config)
+        for before in [each for each in listener.routes if each.leaving and each.key == link.key]:
+            listener.routes.remove(before)
         served = ServedLink(link, config)
         listener.routes.add(served)
         try:
             await listener.open()
         except BaseException:
             listener.routes.remove(served)
-            if not len(listener.routes):
-                self._open.remove(listener)
-                listener.stop()
+            self._close_abandoned(listener)
             raise
         return Place(listener, served)
 
-    async def remove(self, place: Place) -> None:
-        """Serves it no more: its requests end within its `drain_ms`, and nobody else's."""
-        listener, served = place.listener, place.served
-        served.leaving = True
-        listener.draining.add(served)
-        if all(each.leaving for each in listener.routes) and listener in self._open:
-            self._open.remove(listener)
+    def remove(self, place: Place) -> asyncio.Task[None]:
+        """Serves it no more. The task ends when its requests have, within its `drain_ms`."""
+        place.served.leaving = True
+        place.listener.draining.add(place.served)
+        task = asyncio.create_task(self._let_go(place), name=f"drain {place.served.key}")
+        self._leaving[task] = place.served
+        task.add_done_callback(self._leaving.pop)
+        return task
+
+    async def drain(self) -> None:
+        """Accepts nothing more, and waits until the requests that run have ended."""
+        self._stopping.set()
+        links = [served for listener in self._open for served in listener.routes]
+        for listener in self._open:
             listener.stop()
+        await asyncio.gather(*(served.drain() for served in links))
+        if self._leaving:
+            await asyncio.wait(tuple(self._leaving))
+
+    async def close(self) -> None:
+        """Ends what still runs. Every link was removed."""
+        self._stopping.set()
+        for served in self._leaving.values():
+            served.end()
+        if self._leaving:
+            await asyncio.wait(tuple(self._leaving))
+
+    async def _let_go(self, place: Place) -> None:
+        listener, served = place.listener, place.served
         try:
+            await self._wait_for_successor()
+            listener.routes.remove(served)
+            self._close_abandoned(listener)
             await served.drain()
         finally:
-            listener.routes.remove(served)
             listener.draining.discard(served)
         if listener not in self._open and not listener.draining:
             await listener.ended()
 
-    def _listener(self, link: Link, config: HttpServerConfig) -> Listener:
-        for listener in self._open:
-            if listener.settings.address == config.address and config.address.port != 0:
-                different = listener.settings.differences(config)
-                if different:
-                    others = ", ".join(sorted(served.key for served in listener.routes))
-                    raise Conflict(
-                        f"{', '.join(different)} differ from what holds at {config.address} by link {others}:"
-                        " links that share an address agree on its settings"
-                    )
+    async def _wait_for_successor(self) -> None:
+        try:
+            async with asyncio.timeout(self._handover_s):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    def _close_abandoned(self, listener: Listener) -> None:
+        if listener.abandoned and listener in self._open:
+            self._open.remove(listener)
+            listener.stop()
+
+    def _listener(self, config: HttpServerConfig) -> Listener:
+        """The listener at an address; a new one where there is none, or one that its links have left."""
+        for listener in tuple(self._open):
+            if listener.settings.address != config.address or config.address.port == 0:
+                continue
+            different = listener.settings.differences(config)
+            if not different:
                 return listener
+            if not listener.abandoned:
+                others = ", ".join(sorted(served.key for served in listener.routes))
+                raise Conflict(
+                    f"{', '.join(different)} differ from what holds at {config.address} by link {others}:"
+                    " links that share an address agree on its settings"
+                )
+            self._close_abandoned(listener)
         listener = Listener(config.listener, self._serve, self._has_room)
         self._open.append(listener)
         return listener

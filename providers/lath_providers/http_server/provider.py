@@ -9,7 +9,7 @@ from typing import Any, Final
 from lath.errors import InvalidArgument, Unavailable
 from lath.http import HttpRequest, HttpResponse
 from lath.provider import Link, Provider
-from lath_providers.http_server.config import DRAIN_MS_MAX, HttpServerConfig
+from lath_providers.http_server.config import HttpServerConfig
 from lath_providers.http_server.http1 import uvicorn_config
 from lath_providers.http_server.listeners import Listeners, Place
 
@@ -23,8 +23,6 @@ class HttpServer(Provider):
     Link config, at the source: `address`, `hosts`, `path`, `methods` and more, see `HttpServerConfig`.
     """
 
-    close_timeout_s = DRAIN_MS_MAX / 1000 + 10.0
-
     def __init__(self) -> None:
         self._listeners = Listeners(self.serve)
 
@@ -33,6 +31,12 @@ class HttpServer(Provider):
             names = ", ".join(sorted(config))
             raise InvalidArgument(f"http-server has no config of its own ({names}): put it into its links")
         await asyncio.to_thread(uvicorn_config)
+
+    async def drain(self) -> None:
+        await self._listeners.drain()
+
+    async def stop(self) -> None:
+        await self._listeners.close()
 
     async def serve(self, link: Link, request: HttpRequest, *, timeout_ms: int) -> HttpResponse:
         """Calls the component at the other end of a link."""
@@ -45,7 +49,7 @@ class HttpServer(Provider):
         return await self._listeners.add(link, link.config_as(HttpServerConfig))
 
     async def close_source_link(self, link: Link, held: Place) -> None:
-        await self._listeners.remove(held)
+        self._listeners.remove(held)  # its requests go on for a while; what is opened anew need not wait
 
     async def check_source_link(self, link: Link, held: Place) -> None:
         if not held.listener.serving:

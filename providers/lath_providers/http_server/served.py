@@ -70,11 +70,15 @@ class ServedLink:
     async def drain(self) -> None:
         """Takes no more requests; ends those that still run after `drain_ms`."""
         self.leaving = True
-        if await self._idle_within(self.config.drain_ms / 1000):
-            return
+        if not await self._idle_within(self.config.drain_ms / 1000):
+            self.end()
+            await self._idle_within(ENDING_S)
+
+    def end(self) -> None:
+        """Takes no more requests, and ends those that run."""
+        self.leaving = True
         for running in tuple(self._running):
             running.end(Refusal(503, "the server stops", RETRY_AFTER))
-        await self._idle_within(ENDING_S)
 
     async def _idle_within(self, seconds: float) -> bool:
         try:

@@ -21,9 +21,17 @@ from lath_providers.http_server import HttpServer
 
 
 class Answering(HttpServer):
-    """Answers in the place of components, with the name of the link."""
+    """Answers in the place of components, with the name of the link; waits where that is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = asyncio.Event()
+        self.go_on = asyncio.Event()
 
     async def serve(self, link: SeenLink, request: HttpRequest, *, timeout_ms: int) -> HttpResponse:
+        if request.path_with_query == "/wait":
+            self.waiting.set()
+            await self.go_on.wait()
         response = await hello(request)
         response.headers.append(("x-link", link.name.encode()))
         return response
@@ -87,6 +95,22 @@ async def got(port: int, path: str = "/", host: str = "localhost") -> Mapping[st
         return {"status": str(answer.status), **dict(answer.headers)}
 
 
+async def refused(port: int) -> None:
+    """Waits until nobody listens; until then the server says that it does not serve."""
+
+    async def nobody() -> bool:
+        try:
+            return (await got(port))["status"] not in ("404", "503")
+        except asyncio.IncompleteReadError:
+            return False
+        except OSError:
+            return True
+
+    await eventually(nobody)
+    with pytest.raises(OSError, match="Connect call failed"):
+        await got(port)
+
+
 async def test_links_share_a_port_and_take_their_own_requests(web: Web, port: int) -> None:
     address = f"127.0.0.1:{port}"
     assert (await web.link("one", address=address, path="/one")).state == "active"
@@ -95,13 +119,14 @@ async def test_links_share_a_port_and_take_their_own_requests(web: Web, port: in
     assert (await got(port, "/one", "two.org"))["x-link"] == "two"
     assert (await got(port, "/other"))["status"] == "404"
     await web.delete("one")
-    await eventually(lambda: web.held("one") is None)
-    assert (await got(port, "/one"))["status"] == "404"
+
+    async def gone() -> bool:
+        return (await got(port, "/one"))["status"] == "404"
+
+    await eventually(gone)
     assert (await got(port, "/one", "two.org"))["x-link"] == "two"
     await web.delete("two")
-    await eventually(lambda: web.held("two") is None)
-    with pytest.raises(OSError, match="Connect call failed"):
-        await got(port)
+    await refused(port)
 
 
 async def test_a_route_that_is_taken_fails_the_later_link_and_heals_when_the_other_goes(
@@ -177,12 +202,67 @@ async def test_a_changed_config_holds_for_the_next_request(web: Web, port: int) 
     assert (await got(port, "/a"))["status"] == "404"
 
 
+async def test_a_change_keeps_the_port_its_connections_and_what_runs(web: Web, port: int) -> None:
+    address = f"127.0.0.1:{port}"
+    await web.link("one", address=address)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with (
+        RawClient(reader, writer) as kept,
+        RawClient(*await asyncio.open_connection("127.0.0.1", port)) as waiting,
+    ):
+        assert (await kept.get()).status == 200
+        await waiting.send("GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+        provider = web.test.provider
+        assert isinstance(provider, Answering)
+        await provider.waiting.wait()
+        await web.configs.put("web-one", {"address": address, "path": "/b"})
+
+        async def changed() -> bool:
+            answer = await kept.get("/b/c")
+            assert answer.status in (200, 503)
+            return answer.status == 200 and (await kept.get("/a")).status == 404
+
+        await eventually(changed)
+        provider.go_on.set()
+        assert (await waiting.answer()).text == "hello\n"
+
+
+async def test_an_instance_that_drains_finishes_what_runs_before_its_links_close(
+    bus: Bus, web: Web, port: int
+) -> None:
+    await web.link("one", address=f"127.0.0.1:{port}")
+    provider = web.test.provider
+    assert isinstance(provider, Answering)
+    async with RawClient(*await asyncio.open_connection("127.0.0.1", port)) as client:
+        await client.send("GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+        await provider.waiting.wait()
+        draining = asyncio.create_task(web.test.instance.drain(linger_ms=0))
+        await refused(port)
+        assert not draining.done()
+        provider.go_on.set()
+        answer = await client.answer()
+        assert (answer.text, answer.header("connection")) == ("hello\n", "close")
+        await draining
+
+
+async def test_an_instance_that_is_closed_hard_ends_what_runs(bus: Bus, web: Web, port: int) -> None:
+    await web.link("one", address=f"127.0.0.1:{port}")
+    provider = web.test.provider
+    assert isinstance(provider, Answering)
+    async with RawClient(*await asyncio.open_connection("127.0.0.1", port)) as client:
+        await client.send("GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+        await provider.waiting.wait()
+        closing = asyncio.create_task(web.test.instance.close())
+        assert (await client.answer()).status == 503
+        assert await client.ended()
+        await closing
+
+
 async def test_a_purge_with_hold_closes_and_a_pull_opens_again(web: Web, port: int) -> None:
     held = await web.link("one", address=f"127.0.0.1:{port}")
     assert await web.test.instance.check(held.key) >= 0
     await web.test.instance.purge(LinkSelector(name="one"), hold=True)
-    with pytest.raises(OSError, match="Connect call failed"):
-        await got(port)
+    await refused(port)
     await web.test.instance.pull(LinkSelector(name="one"))
     assert (await got(port))["status"] == "200"
 
