@@ -45,12 +45,14 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(handler: Handler | bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+async def serving(
+    handler: Handler | bytes, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1"
+) -> AsyncIterator[Server]:
     """A server that answers each request with these bytes, or does as it likes with each connection."""
     server = Server(answering(handler) if isinstance(handler, bytes) else handler)
     if isinstance(handler, bytes):
         server._handler = answering(handler, server.requests)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(server.serve, host, 0, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

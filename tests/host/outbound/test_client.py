@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 
 import pytest
 from outbound_servers import Answers, Asking, Body, Server, asking, head, ok, read, serving
@@ -337,3 +338,19 @@ async def test_a_body_is_sent_once_whatever_becomes_of_it() -> None:
     async with serving(hang_up) as server, asking(server.origin) as component:
         failure = await component.failure(server.origin, "PUT", body=Body([b"abc"]))
         assert (failure, server.connections) == ("connection-terminated", 1)
+
+
+async def test_an_address_of_ipv6_is_reached_by_its_literal() -> None:
+    if not _has_ipv6():
+        pytest.skip("this machine has no loopback over IPv6")
+    async with serving(ok(b"six"), host="::1") as server, asking(f"[0::1]:{server.port}") as component:
+        assert await component.text(f"http://[::1]:{server.port}/") == "six"
+    assert sent(server)[1] == f"Host: [::1]:{server.port}"
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
