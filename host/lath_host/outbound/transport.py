@@ -44,7 +44,6 @@ _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """What aiohttp would add to a request, and a guest has not asked for."""
 _SWITCHING_PROTOCOLS: Final = 101
 
-
 _attempt: ContextVar[Attempt] = ContextVar("lath_outbound_attempt")
 """That of the running task, through aiohttp, which hands on nothing else to who resolves and connects."""
 
@@ -101,7 +100,7 @@ class Transport:
         clock = asyncio.timeout(None)
         patience = Patience(clock, (request.first_byte_timeout_ms or FIRST_BYTE_MS) / 1000)
         upload = Upload(request, patience) if request.body is not None else None
-        _attempt.set(attempt)
+        token = _attempt.set(attempt)
         try:
             async with clock:
                 response = await self._session.request(
@@ -120,11 +119,14 @@ class Transport:
             if not isinstance(error, Exception):
                 raise
             raise _failure(error, attempt, upload) from error
-        if response.status == _SWITCHING_PROTOCOLS:
-            response.close()
-            raise HttpFailure("HTTP-upgrade-failed")
+        finally:
+            _attempt.reset(token)
         between_s = (request.between_bytes_timeout_ms or BETWEEN_BYTES_MS) / 1000
-        return IncomingResponse(response.status, _headers(response), Download(response, upload, between_s))
+        body = Download(response, upload, between_s)
+        if response.status == _SWITCHING_PROTOCOLS:
+            await body.aclose()
+            raise HttpFailure("HTTP-upgrade-failed")
+        return IncomingResponse(response.status, _headers(response), body)
 
 
 class Download:
