@@ -34,6 +34,9 @@ _HOLDING: Final = ctypes.PyDLL(str(_ffi.filename))
 POINTER_BYTES: Final = 8
 VAL_BYTES: Final = 32
 """Size of a `wasmtime_component_val_t`; the kind is its first byte, the payload starts at byte 8."""
+Val: Final = ctypes.c_char * VAL_BYTES
+"""The same as an object: `Val.from_address(address).raw` reads it or overwrites it. That takes a fifth of
+what `string_at` and `memmove` do, which call through libffi."""
 RECORD_ENTRY_BYTES: Final = 48
 """A record's entry: the name (length, address), then the value."""
 MAP_ENTRY_BYTES: Final = 64

@@ -20,7 +20,7 @@ from lath.codec.handles import TOKEN_BYTES
 from lath.errors import LimitExceeded, NotFound, Trap
 from lath.wit.types import Handle
 from lath_host.engine import capi
-from lath_host.engine.values import ExportedHandle, Kept, Local, LocalHandle
+from lath_host.engine.values import Arena, ExportedHandle, Kept, Local, LocalHandle
 
 if TYPE_CHECKING:
     from lath_host.engine.linkage import Linkage
@@ -96,10 +96,12 @@ class GuestHandles:
         local: Objects of the host's own that it holds handles of, by those's number.
         given: By token.
         kept: What objects of the host's keep for the guest.
+        arena: For what is laid out and copied within one callback.
     """
 
     __slots__ = (
-        "_context", "_home", "_linkage", "_reps", "_slot", "_slot_at", "given", "held", "kept", "local",
+        "_context", "_home", "_numbers", "_reps", "_slot", "_slot_at", "arena", "given", "held", "kept",
+        "local",
     )  # fmt: skip
 
     def __init__(self, context: int, linkage: Linkage, home: Home) -> None:
@@ -107,8 +109,9 @@ class GuestHandles:
         self.local: dict[int, Local] = {}
         self.given: dict[bytes, Given] = {}
         self.kept = Kept()
+        self.arena = Arena(self)
         self._context = context
-        self._linkage = linkage
+        self._numbers = linkage.resource_ids
         self._home = home
         self._reps = 0
         self._slot = capi.Slot()
@@ -124,9 +127,9 @@ class GuestHandles:
     def lower_handle(self, handle: Handle, value: ExtType) -> int:
         if isinstance(handle, ExportedHandle):
             return self._lower_own(handle, ComponentHandle.parse(value.data).token)
-        rep, resource_any = self._mint(handle)
+        resource_any = self._mint(handle)
         owned = _owned(handle, value)
-        self.held[rep] = Held(value, owned)
+        self.held[self._reps] = Held(value, owned)
         if self._home.holdings is not None and owned is not None:
             self._home.holdings.began(owned)
         return resource_any
@@ -134,51 +137,44 @@ class GuestHandles:
     def lift_handle(self, handle: Handle, resource_any: int) -> ExtType:
         if isinstance(handle, ExportedHandle):
             return self._lift_own(handle, resource_any)
-        rep = self._take(resource_any)
+        rep = self.take(resource_any)
         return self.held.pop(rep).value if handle.mode == "own" else self.held[rep].value
 
     def lower_local(self, handle: LocalHandle, value: Local) -> int:
         value.held(self.kept)
-        rep, resource_any = self._mint(handle)
-        self.local[rep] = value
+        resource_any = self._mint(handle)
+        self.local[self._reps] = value
         return resource_any
-
-    def lift_borrowed_local(self, resource_any: int) -> Local:
-        return self.local[self._take(resource_any)]
-
-    def lift_own_local(self, resource_any: int) -> Local:
-        value = self.local.pop(self._take(resource_any))
-        value.let_go()
-        return value
 
     def drop_handle(self, resource_any: int) -> None:
         # an asynchronous store refuses `resource_any_drop`; taking the handle over ends it as well
-        rep = self._take(resource_any)
+        rep = self.take(resource_any)
         self.held.pop(rep, None)
         local = self.local.pop(rep, None)
         if local is not None:
             local.let_go()
 
-    def _mint(self, handle: Handle) -> tuple[int, int]:
-        """Makes a handle: its number, and the address of wasmtime's box, which is the caller's."""
-        number = self._linkage.resource_id(handle)
-        if len(self.held) + len(self.local) >= HANDLES_MAX:
-            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
-        rep = self._reps = (self._reps + 1) & _REP_MASK
-        host = capi.resource_host_new(True, rep, number)
-        try:
-            capi.check(capi.resource_host_to_any(self._context, host, self._slot_at))
-        finally:
-            capi.resource_host_delete(host)
-        return rep, self._slot.value or 0
-
-    def _take(self, resource_any: int) -> int:
-        """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
-        capi.check(capi.resource_any_to_host(self._context, resource_any, self._slot_at))
+    def take(self, resource_any: int) -> int:
+        error = capi.resource_any_to_host(self._context, resource_any, self._slot_at)
+        if error:
+            raise capi.take_error(error)
         host = self._slot.value
         rep: int = capi.resource_host_rep(host)
         capi.resource_host_delete(host)
         return rep
+
+    def _mint(self, handle: Handle) -> int:
+        """Makes a handle of the next number: the address of wasmtime's box, which is the caller's."""
+        number = self._numbers[handle.interface, handle.resource]
+        if len(self.held) + len(self.local) >= HANDLES_MAX:
+            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
+        self._reps = (self._reps + 1) & _REP_MASK
+        host = capi.resource_host_new(True, self._reps, number)
+        error = capi.resource_host_to_any(self._context, host, self._slot_at)
+        capi.resource_host_delete(host)
+        if error:
+            raise capi.take_error(error)
+        return self._slot.value or 0
 
     def _lower_own(self, handle: ExportedHandle, token: bytes) -> int:
         given = self.given.pop(token, None) if handle.mode == "own" else self.given.get(token)
@@ -218,6 +214,7 @@ class GuestHandles:
 
     def forget(self) -> None:
         """The store is about to be deleted."""
+        self.arena.table = None  # which is this: nothing else would free the two but the garbage collector
         for given in self.given.values():
             capi.resource_any_delete(given.resource_any)
         self.given.clear()

@@ -8,10 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lath.errors import InvalidArgument, LathError
-from lath.wit.types import Func, Primitive, ResultOf, Variant
+from lath.wit.types import Func, Primitive, ResultOf, Type, Variant
 from lath_host.engine import capi
+from lath_host.engine.capi import Val
 from lath_host.engine.compose.merge import LABEL_PREFIX
-from lath_host.engine.values import Arena, Lower, handles_in, lift_params_of, lower_result_of
+from lath_host.engine.values import (
+    Arena,
+    Lower,
+    handles_in,
+    lift_params_of,
+    lower_of,
+    lower_result_of,
+    may_stand_alone,
+)
 from lath_host.engine.values.arena import BYTES_AT
 from lath_host.engine.wasi import Answer
 
@@ -48,18 +57,13 @@ class ImportPlan:
     def lowers_handles(self) -> bool:
         return any(True for _ in handles_in(self.carried.result))
 
-    def write(self, value: Any, guest: Guest, results: int) -> None:
-        """Hands an answer to wasmtime, inside the poll.
+    @cached_property
+    def write(self) -> Callable[[Any, Guest, int], None]:
+        """Hands an answer to wasmtime, inside the poll: (wire value, guest, address for the result).
 
-        Raises:
-            InvalidArgument: It is not of the import's type.
+        It is of the import's type: the host's own, or checked by `PendingImport.answer`.
         """
-        if self.lower_result is None:
-            return
-        arena = Arena(guest.handles)
-        data = self.lower_result(value, arena)
-        capi.val_clone(id(data) + BYTES_AT, results)
-        arena.end()
+        return _writing(self.carried.result)
 
     @property
     def shown_name(self) -> str:
@@ -125,3 +129,30 @@ class PendingImport:
             plan.write(self.value, guest, self.results)
         elif plan.lower_result is not None:
             capi.val_clone(id(self.data) + BYTES_AT, self.results)
+
+
+def _writing(type_: Type | None) -> Callable[[Any, Guest, int], None]:
+    """See `ImportPlan.write`."""
+    if type_ is None:
+        return lambda value, guest, results: None
+    lower = lower_of(type_)
+
+    def clone(value: Any, guest: Guest, results: int) -> None:
+        arena = guest.handles.arena
+        data = lower(value, arena)
+        capi.val_clone(id(data) + BYTES_AT, results)
+        arena.forget()
+        arena.clear()
+
+    def move_or_clone(value: Any, guest: Guest, results: int) -> None:
+        arena = guest.handles.arena
+        data = lower(value, arena)
+        if arena:
+            capi.val_clone(id(data) + BYTES_AT, results)
+            arena.forget()
+            arena.clear()
+        else:  # nothing of it lies in Python's memory; the box of a handle is wasmtime's from here on
+            Val.from_address(results).raw = data
+            arena.owned.clear()
+
+    return move_or_clone if may_stand_alone(type_) else clone

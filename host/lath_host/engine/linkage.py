@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import itertools
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, InvalidArgument
 from lath.names import DEFAULT_LINK
-from lath.wit.types import Func, Handle, Interface
+from lath.wit.types import Func, Interface
 from lath_host.engine import capi
 from lath_host.engine.compose.bridge import func_in_bulk
 from lath_host.engine.import_plans import ImportPlan, PendingImport
@@ -78,10 +77,26 @@ LASTING_SECONDS_MAX: Final = 5.0
 """How long the end of a component waits for what its guests began: to close what others sent them."""
 _CONTINUATION: Final = struct.Struct("<QQQ")
 """`wasmtime_async_continuation_t`: callback, env, finalizer."""
+_Continuation: Final = ctypes.c_char * _CONTINUATION.size
 _labs: Final = ctypes.CDLL(None).labs
 _ANSWERED: Final = _CONTINUATION.pack(capi.address(_labs), 1, 0)
 """The continuation of an import that has its answer already: `labs(1)` of the C library, which is true.
 Asking Python again would cost a fifth of the import."""
+
+
+class _ResourceIds(dict[tuple[str, str], int]):
+    """The numbers under which wasmtime knows resources, by (interface, name), whatever its version is."""
+
+    def add(self, key: tuple[str, str]) -> int:
+        number = self[key] = len(set(self.values())) + 1
+        return number
+
+    def __missing__(self, asked: tuple[str, str]) -> int:
+        key = _resource_key(*asked)
+        if key == asked or key not in self:
+            raise Internal(f"resource {asked[1]} of {asked[0]} is not one of a provider")
+        number = self[asked] = self[key]  # the next time it need not be thought about
+        return number
 
 
 class Linkage:
@@ -100,11 +115,10 @@ class Linkage:
         self.guests: dict[int, Guest] = {}
         """By the address of the store's context, which is all that a callback is told."""
         self.log = OnLoop(log) if log else None
-        self.has_wasi = any(native_interface(each.name) for each in compiled.world.imports.values())
+        self.has_wasi = False
         """Whether its guests can reach native WASI, and so need a context for it in their stores."""
         self._loop = asyncio.get_running_loop()
-        self._numbers = itertools.count(1)
-        self._resource_ids: dict[tuple[str, str], int] = {}
+        self.resource_ids = _ResourceIds()
         self._kept: list[Any] = []
         self._empty = asyncio.Event()
         self._lasting: set[asyncio.Task[None]] = set()
@@ -150,21 +164,6 @@ class Linkage:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def resource_id(self, handle: Handle) -> int:
-        """The number under which wasmtime knows the resource.
-
-        Raises:
-            Internal: It is one of wasmtime's own.
-        """
-        asked = handle.interface, handle.resource
-        number = self._resource_ids.get(asked)
-        if number is None:
-            number = self._resource_ids.get(_resource_key(*asked))
-            if number is None:
-                raise Internal(f"resource {handle.resource} of {handle.interface} is not one of a provider")
-            self._resource_ids[asked] = number  # the next time it need not be thought about
-        return number
-
     # -- linking -------------------------------------------------------------------------------------------
 
     def _check(self, compiled: CompiledComponent) -> None:
@@ -209,12 +208,14 @@ class Linkage:
         instance = self._instance(root, native)
         try:
             for resource in interface.resources if is_ours(native) else ():
-                if _resource_key(native, resource) not in self._resource_ids:  # under another version already
+                if _resource_key(native, resource) not in self.resource_ids:  # under another version already
                     self._define_resource(instance, native, resource)
             for function, func in interface.functions.items():
                 own = answer_for(native, function, func)
                 if own is not None:
                     self._define_func(instance, _plan(native, interface, function, func, own=own))
+                else:
+                    self.has_wasi = True
         finally:
             capi.linker_instance_delete(instance)
 
@@ -249,8 +250,7 @@ class Linkage:
         return slot.value or 0
 
     def _define_resource(self, instance: int, interface: str, name: str) -> None:
-        number = next(self._numbers)
-        self._resource_ids[_resource_key(interface, name)] = number
+        number = self.resource_ids.add(_resource_key(interface, name))
         type_, data = capi.resource_type_new_host(number), name.encode()
         try:
             destructor = capi.address(self._destructor)
@@ -295,8 +295,8 @@ class Linkage:
 
     def _own_callback(self, plan: ImportPlan, at_once: Immediate, anywhere: bool) -> Callable[..., None]:
         """What answers an import inside the poll, where that can be, or else leaves it to the call's task."""
-        guests, leave, memmove = self.guests, self._leave, ctypes.memmove
-        owner, answered, size = plan.import_.interface.name, _ANSWERED, _CONTINUATION.size
+        guests, leave, place = self.guests, self._leave, _Continuation.from_address
+        owner, answered = plan.import_.interface.name, _ANSWERED
 
         def callback(
             data: Any, context: int, type_: int, args: int, args_len: int, results: int, results_len: int,
@@ -310,7 +310,7 @@ class Linkage:
                 value = at_once(guest, params) if anywhere or not guest.busy else WAIT
                 if value is not WAIT:
                     plan.write(value, guest, results)
-                    memmove(continuation_out, answered, size)
+                    place(continuation_out).raw = answered
                 else:
                     leave(guest, PendingImport(plan, params, results), continuation_out)
             except BaseException as error:
@@ -322,7 +322,7 @@ class Linkage:
         """Leaves an import to the call's task."""
         guest.pending = pending
         continuation = _CONTINUATION.pack(self._continuation_at, guest.context, 0)
-        ctypes.memmove(continuation_out, continuation, _CONTINUATION.size)
+        _Continuation.from_address(continuation_out).raw = continuation
 
     def _continue(self, context: int) -> bool:
         """Whether the guest may go on; writes what it waited for."""

@@ -236,7 +236,7 @@ class InstancePool:
         Args:
             interface: As for `call`.
             function: As for `call`.
-            params: As for `call`; none is a handle of the component's own.
+            params: As for `call`; no handle of the component's own is among them.
             context: As for `call`.
             timeout_ms: For the wait for an instance. What comes then has no limit but its caller's.
             standard: What the guest finds for this call; only for instances that serve one call each.
@@ -247,12 +247,12 @@ class InstancePool:
         began = started = perf_counter_ns()
         export = self._exports.plans.get((interface, function)) or await self._prepare(interface, function)
         arena = Arena()
-        data = export.lower_params(params, arena)
+        # handles are laid out in an instance only, and so they need not be here as well
+        data = b"" if export.lowers_handles else export.lower_params(params, arena)
         guest = self._instances.take_at_once()
         if guest is None:
-            guest = await self._instances.acquire(
-                asyncio.get_running_loop().time() + timeout_ms / 1000, timeout_ms
-            )
+            deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
+            guest = await self._instances.acquire(deadline, timeout_ms)
             started = perf_counter_ns()
         self._admission.calls += 1
         try:

@@ -331,6 +331,8 @@ class PipeStream(OutputStream):
     def __init__(self, pipe: Pipe, parent: Local) -> None:
         super().__init__(parent)
         self._pipe = pipe
+        self.room = pipe.room  # type: ignore[method-assign]
+        self.put = pipe.put  # type: ignore[method-assign]
 
     def ready(self) -> bool:
         try:
@@ -340,10 +342,3 @@ class PipeStream(OutputStream):
 
     def watch(self, wake: Wake) -> CallOff:
         return self._pipe.changed.watch(wake)
-
-    def room(self) -> int:
-        return self._pipe.room()
-
-    def put(self, data: bytes) -> None:
-        self._pipe.room()
-        self._pipe.put(data)

@@ -12,7 +12,7 @@ from lath_host.engine.values.exported import ExportedHandle
 from lath_host.engine.values.lift import Lift, lift_of, lift_params_of
 from lath_host.engine.values.local import KEPT_BYTES_MAX, Kept, Local, LocalHandle
 from lath_host.engine.values.lower import LowerParams, lower_of, lower_params_of, lower_result_of
-from lath_host.engine.values.walk import handles_in, has_handles
+from lath_host.engine.values.walk import handles_in, has_handles, may_stand_alone
 
 __all__ = [
     "KEPT_BYTES_MAX",
@@ -32,4 +32,5 @@ __all__ = [
     "lower_of",
     "lower_params_of",
     "lower_result_of",
+    "may_stand_alone",
 ]  # fmt: skip

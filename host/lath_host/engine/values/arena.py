@@ -24,7 +24,7 @@ from lath_host.engine.values.local import Local, LocalHandle
 BYTES_AT: Final = bytes.__basicsize__ - 1
 """Where the content of a `bytes` object begins, after its header (CPython)."""
 
-Memory = bytes | ctypes.Array[ctypes.c_uint64]
+Memory = bytes | ctypes.Array[Any]
 """What values are read from: a copy of wasmtime's memory, or where it has written one."""
 
 if ctypes.string_at(id(b"probe") + BYTES_AT, 5) != b"probe":  # pragma: no cover
@@ -47,11 +47,12 @@ class HandleTable(Protocol):
     def lower_local(self, handle: LocalHandle, value: Local) -> int:
         """Makes a handle of an object of the host's own, whose `resource_any` the caller owns."""
 
-    def lift_borrowed_local(self, resource_any: int) -> Local:
-        """The object that the guest has lent the handle of."""
+    @property
+    def local(self) -> dict[int, Local]:
+        """The objects of the host's own that the guest holds handles of, by those's number."""
 
-    def lift_own_local(self, resource_any: int) -> Local:
-        """The object that the guest has given the handle of, which is the host's again."""
+    def take(self, resource_any: int) -> int:
+        """The number of a handle: ends a borrow, and an own belongs to the host from here on."""
 
     def drop_handle(self, resource_any: int) -> None:
         """Ends a handle that the guest was only lent."""
@@ -83,7 +84,7 @@ class Arena(list[Any]):
         self.forget()
 
     def forget(self) -> None:
-        """Deletes the handles' boxes alone, for a store that is thrown away."""
+        """Deletes the handles' boxes alone: the store is thrown away, or has a copy of what was laid out."""
         for resource in self.owned:
             capi.resource_any_delete(resource)
         self.lent.clear()

@@ -27,7 +27,7 @@ from lath.wit.types import (
     Type,
     Variant,
 )  # fmt: skip
-from lath_host.engine.capi import MAP_ENTRY_BYTES, RECORD_ENTRY_BYTES, VAL_BYTES
+from lath_host.engine.capi import MAP_ENTRY_BYTES, RECORD_ENTRY_BYTES, VAL_BYTES, Val
 from lath_host.engine.values import layout
 from lath_host.engine.values.arena import HandleTable, Memory
 from lath_host.engine.values.bulk import BulkBytes, lift_bulk
@@ -48,13 +48,16 @@ _read_either: Final = Struct("<?7xQ").unpack_from
 def lift_params_of(params: Sequence[Field]) -> Callable[[int, HandleTable], list[Any]]:
     """Compiles the parameters of an imported function: (their address, handles) -> wire values."""
     lifts = [(lift_of(field.type), index * VAL_BYTES) for index, field in enumerate(params)]
-    size = len(lifts) * VAL_BYTES
+    cells = Val * len(lifts)
 
     def many(address: int, table: HandleTable) -> list[Any]:
-        memory = string_at(address, size)
+        memory = cells.from_address(address)
         return [lift(memory, offset, table) for lift, offset in lifts]
 
-    return many if lifts else lambda address, table: []
+    if len(lifts) != 1:
+        return many if lifts else lambda address, table: []
+    ((lift, _),) = lifts
+    return lambda address, table: [lift(Val.from_address(address), 0, table)]
 
 
 def lift_of(type_: Type) -> Lift:
@@ -197,7 +200,7 @@ def _variant(type_: Variant) -> Lift:
         lift = cases[name]
         if lift is None or not payload:
             return {name: None}
-        return {name: lift(string_at(payload, VAL_BYTES), 0, table)}
+        return {name: lift(Val.from_address(payload), 0, table)}
 
     return variant
 
@@ -223,7 +226,7 @@ def _option(type_: OptionOf) -> Lift:
         (address,) = _read_pointer(memory, offset + 8)
         if not address:
             return None
-        value = lift(string_at(address, VAL_BYTES), 0, table)
+        value = lift(Val.from_address(address), 0, table)
         return [value] if nested else value
 
     return option
@@ -239,7 +242,7 @@ def _result(type_: ResultOf) -> Lift:
         name = "ok" if is_ok else "err"
         if lift is None or not payload:
             return {name: None}
-        return {name: lift(string_at(payload, VAL_BYTES), 0, table)}
+        return {name: lift(Val.from_address(payload), 0, table)}
 
     return result
 
@@ -252,8 +255,10 @@ def _handle(type_: Handle) -> Lift:
 
 
 def _own_local(memory: Memory, offset: int, table: HandleTable) -> Local:
-    return table.lift_own_local(_read_pointer(memory, offset + 8)[0])
+    value = table.local.pop(table.take(_read_pointer(memory, offset + 8)[0]))
+    value.let_go()
+    return value
 
 
 def _borrowed_local(memory: Memory, offset: int, table: HandleTable) -> Local:
-    return table.lift_borrowed_local(_read_pointer(memory, offset + 8)[0])
+    return table.local[table.take(_read_pointer(memory, offset + 8)[0])]

@@ -387,6 +387,9 @@ def _result(type_: ResultOf) -> Lower:
         "err": (False, lower_of(type_.err) if type_.err else None),
     }
 
+    pack, kind = layout.EITHER.pack, layout.RESULT
+    empty = [pack(kind, is_ok, 0) for is_ok in (False, True)]
+
     def result(value: Any, arena: Arena) -> bytes:
         if not isinstance(value, dict) or len(value) != 1:
             raise Mismatch("result, {ok: value} or {err: value}", value)
@@ -394,6 +397,8 @@ def _result(type_: ResultOf) -> Lower:
         if name not in sides:
             raise Mismatch("result, {ok: value} or {err: value}", value)
         is_ok, lower = sides[name]
-        return layout.EITHER.pack(layout.RESULT, is_ok, _payload(lower, payload, arena, name))
+        if lower is None and payload is None:
+            return empty[is_ok]
+        return pack(kind, is_ok, _payload(lower, payload, arena, name))
 
     return result

@@ -10,6 +10,7 @@ from lath.wit.types import (
     ListOf,
     MapOf,
     OptionOf,
+    Primitive,
     Record,
     ResultOf,
     TupleOf,
@@ -43,6 +44,17 @@ def parts_of(type_: Type | None) -> list[Type | None]:
         case ResultOf(ok=ok, err=err):
             return [ok, err]
     return []
+
+
+def may_stand_alone(type_: Type | None) -> bool:
+    """Whether values of it may be all in their own cell, pointing to nothing but a handle's box.
+
+    So numbers and handles always are, and options and results are without a payload. Names of cases stand
+    elsewhere.
+    """
+    if isinstance(type_, Primitive):
+        return type_.kind != "string"
+    return isinstance(type_, Handle | OptionOf | ResultOf)
 
 
 def has_handles(func: Func) -> bool:
