@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 from lath import subjects, wit
 from lath.bus import Bus
-from lath.codec import Err, FuncCodec, Ok, component_handles_in_params
+from lath.codec import (
+    Err,
+    FuncCodec,
+    Ok,
+    Wire,
+    component_handles_in_params,
+    component_handles_in_result,
+    size_check,
+)
 from lath.codec.handles import FindHandles, home_of
-from lath.errors import DidNotRun, NotFound, Overloaded
+from lath.errors import DeadlineExceeded, DidNotRun, NotFound, Overloaded
 from lath.http import HttpRequest, HttpResponse
 from lath.http.calling import FUNCTION, INTERFACE, HttpCaller
 from lath.names import InterfaceName
@@ -20,6 +30,8 @@ from lath.rpc import Caller, FailedAttempt, may_retry
 TIMEOUT_MS: int = 10_000
 """A missing time-out means this, as everywhere."""
 
+T = TypeVar("T")
+
 
 class Neighbour(Protocol):
     """A target in the provider's own process, which can take a call now.
@@ -29,6 +41,11 @@ class Neighbour(Protocol):
     """
 
     instance_id: str
+
+    async def call(
+        self, link: Link, interface: InterfaceName, function: str, params: list[Wire], deadline: float
+    ) -> Wire:
+        """Calls a function of it; wire values in and out."""
 
     async def http(self, link: Link, request: HttpRequest, deadline: float) -> HttpResponse:
         """Has it answer a request, which must have begun by the deadline (loop time)."""
@@ -47,6 +64,25 @@ class Nearby(Protocol):
         """The target, where it is in this process."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A function that is called, with what is the same for every call.
+
+    Attributes:
+        interface: With the version that `lath.wit` knows.
+        codec: Of its values.
+        check: Refuses parameters that are too large to be sent; None where none can be.
+        handles: Finds the handles of components' resources in the parameters; None where none can be.
+        has_handles: Whether there may be such handles in parameters or result.
+    """
+
+    interface: InterfaceName
+    codec: FuncCodec
+    check: Callable[[Any], None] | None
+    handles: FindHandles | None
+    has_handles: bool
+
+
 class OutgoingCalls:
     """Calls the other ends of a provider's links.
 
@@ -59,7 +95,7 @@ class OutgoingCalls:
         self._nearby = nearby
         self._caller = Caller(bus, None, provider_id) if nearby is None else nearby.caller
         self._http = HttpCaller(bus, self._caller)
-        self._codecs: dict[tuple[str, str], tuple[InterfaceName, FuncCodec, FindHandles | None]] = {}
+        self._functions: dict[tuple[str, str], _Function] = {}
 
     async def call(
         self,
@@ -88,19 +124,35 @@ class OutgoingCalls:
             NotFound: There is no such interface or function.
             LathError: The call failed; see `lath.errors`.
         """
-        name, codec, handles = self._codec(interface, function)
-        params = codec.params_to_wire(args)
-        answer = await self._caller.call(
-            link.target,
-            subjects.call_tail(link.source_id, link.name, name, function),
-            codec.pack_params(params),
-            timeout_ms=timeout_ms,
-            linked=True,
-            revision=link.revision,
-            interface_version=name.version if version is None else version,
-            at=home_of(handles(params), link.target) if handles is not None else None,
-        )
-        result = codec.decode_result(answer)
+        called = self._function(interface, function)
+        name = called.interface if version is None else replace(called.interface, version=version)
+        params = called.codec.params_to_wire(args)
+        deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
+
+        async def here(neighbour: Neighbour) -> Any:
+            if called.check is not None:
+                called.check(params)
+            answer = await neighbour.call(link, name, function, params, deadline)
+            return called.codec.result_from_wire(answer)
+
+        async def over_bus(left_ms: float, earlier: FailedAttempt | None) -> Any:
+            answer = await self._caller.call(
+                link.target,
+                subjects.call_tail(link.source_id, link.name, name, function),
+                called.codec.pack_params(params),
+                timeout_ms=left_ms,
+                linked=True,
+                revision=link.revision,
+                interface_version=name.version,
+                earlier=earlier,
+                at=home_of(called.handles(params), link.target) if called.handles is not None else None,
+            )
+            return called.codec.decode_result(answer)
+
+        if called.has_handles:  # they live in instances, which may be others than the one here
+            result = await over_bus(timeout_ms, None)
+        else:
+            result = await self._either(link, deadline, here, over_bus)
         if isinstance(result, Err):
             raise OpError(result.error)
         return result.value if isinstance(result, Ok) else result
@@ -125,38 +177,64 @@ class OutgoingCalls:
             LathError: There is no response; see `lath.errors`.
         """
         deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
+
+        async def over_bus(left_ms: float, earlier: FailedAttempt | None) -> HttpResponse:
+            return await self._http.call(
+                link.target,
+                subjects.call_tail(link.source_id, link.name, INTERFACE, FUNCTION),
+                request,
+                timeout_ms=left_ms,
+                linked=True,
+                revision=link.revision,
+                earlier=earlier,
+            )
+
+        return await self._either(
+            link, deadline, lambda neighbour: neighbour.http(link, request, deadline), over_bus
+        )
+
+    async def _either(
+        self,
+        link: Link,
+        deadline: float,
+        here: Callable[[Neighbour], Awaitable[T]],
+        over_bus: Callable[[float, FailedAttempt | None], Awaitable[T]],
+    ) -> T:
+        """Goes the way within this process, if there is one; else, or if nothing ran there, over the bus."""
         earlier = None
         neighbour = self._nearby.find(link.target) if self._nearby is not None else None
         if neighbour is not None:
             try:
-                return await neighbour.http(link, request, deadline)
-            except DidNotRun as error:  # so nothing was read of its body
+                return await here(neighbour)
+            except DidNotRun as error:
                 if not may_retry(error, 1, isinstance(error, Overloaded)):
                     raise
                 earlier = FailedAttempt(neighbour.instance_id, error)
-        return await self._http.call(
-            link.target,
-            subjects.call_tail(link.source_id, link.name, INTERFACE, FUNCTION),
-            request,
-            timeout_ms=(deadline - asyncio.get_running_loop().time()) * 1000,
-            linked=True,
-            revision=link.revision,
-            earlier=earlier,
-        )
+        left_ms = (deadline - asyncio.get_running_loop().time()) * 1000
+        if left_ms <= 0:
+            if earlier is not None:
+                raise earlier.error
+            raise DeadlineExceeded(f"the time-out passed before {link.target} was called")
+        return await over_bus(left_ms, earlier)
 
     async def close(self) -> None:
         """Ends the calls that run."""
         if self._nearby is None:
             await self._caller.close()
 
-    def _codec(self, interface: str, function: str) -> tuple[InterfaceName, FuncCodec, FindHandles | None]:
-        known = self._codecs.get((interface, function))
+    def _function(self, interface: str, function: str) -> _Function:
+        known = self._functions.get((interface, function))
         if known is None:
             described = wit.load(interface)
             func = described.functions.get(function)
             if func is None:
                 raise NotFound(f"{described.name} has no function {function!r}")
             handles = component_handles_in_params(func)
-            known = InterfaceName.parse(described.name), FuncCodec(func), handles
-            self._codecs[interface, function] = known
+            known = self._functions[interface, function] = _Function(
+                InterfaceName.parse(described.name),
+                FuncCodec(func),
+                size_check([param.type for param in func.params]),
+                handles,
+                handles is not None or component_handles_in_result(func) is not None,
+            )
         return known

@@ -13,8 +13,9 @@ from placed_guests import ECHO, FRONT
 from words_provider import Words
 
 from lath import telemetry
+from lath.errors import LinkNotFound
 from lath.model import LinkSelector
-from lath.provider import Call, operation
+from lath.provider import Call, Link, operation
 from lath.provider.instance import ProviderInstance
 from lath.telemetry import TraceContext
 from lath.telemetry.tracetree import read_traces
@@ -124,3 +125,44 @@ async def test_calls_in_a_circle_end_by_their_limits_not_by_pythons(
     assert error.kind == "trap" and "overloaded" in error.message, error.message
     component = lattice.hosts[0].services.components.get("circle")
     await eventually(lambda: (component.describe().stats or {})["running"] == 0)
+
+
+async def test_a_provider_beside_calls_a_component_without_the_bus(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    async with builtin_words(lattice) as beside:
+        await lattice.start_component("echo", guests.echo(tag="e:"))
+        record = await lattice.link("words", "echo", ECHO)
+        await beside.settled(record.key, record.revision)
+        link = Link.of(record, "words")
+        served = lattice.hosts[0].services.components.get("echo")._server.stats
+        assert await beside.call(link, "test:words/echo", "say", "x") == "e:x"
+        assert served.requests == 0
+        with pytest.raises(LinkNotFound):
+            await beside.call(
+                Link.of(record.model_copy(update={"name": "other"}), "words"), "test:words/echo", "say", "x"
+            )
+
+
+async def test_what_a_component_beside_has_no_room_for_a_provider_asks_elsewhere(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    lattice = lattice_in_process
+    async with builtin_words(lattice) as beside:
+        (other,) = await lattice.add_hosts(1)
+        full = {"count": 1, "component_limits": {"queue_max": 0}}
+        await lattice.start_component("echo", guests.echo(tag="e:"), **full)
+        here = lattice.hosts[0].services.components.get("echo")
+        looping = asyncio.create_task(lattice.call("echo", ECHO, "loop", "", timeout_ms=60_000))
+        await eventually(lambda: here._stats().running == 1)
+        await lattice.start_component("echo", guests.echo(tag="e:"), host=other, **full)
+        record = await lattice.link("words", "echo", ECHO)
+        await beside.settled(record.key, record.revision)
+        await eventually(lambda: len(lattice.hosts[0].services.presence.instances("echo")) == 2)
+        assert await beside.call(Link.of(record, "words"), "test:words/echo", "say", "x") == "e:x"
+        assert other.services.components.get("echo")._server.stats.requests == 1
+        looping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looping
+        await eventually(lambda: here._stats().running == 0)
