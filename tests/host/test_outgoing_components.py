@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -102,10 +103,15 @@ def test_a_host_runs_without_the_client_being_installed() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_host_does_not_start_with_a_file_of_authorities_that_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_host_does_not_start_with_a_file_of_authorities_that_is_none(tmp_path: Path, by: str) -> None:
     missing = str(tmp_path / "missing.pem")
+    options, env = (["--ca-file", missing], {}) if by == "option" else ([], {"LATH_CA_FILES": missing})
     run = subprocess.run(
-        [sys.executable, "-m", "lath_host", "--ca-file", missing], capture_output=True, text=True
+        [sys.executable, "-m", "lath_host", *options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
     )
     assert run.returncode == 2
     assert f"CA file {missing} cannot be read: No such file or directory" in run.stderr

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 
 import pytest
-from outbound_servers import Answers, asking, ok, serving
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from outbound_servers import Answers, asking, ok, request, serving
+from yarl import URL
 
+from lath_host.engine.http.messages import HttpFailure
 from lath_host.outbound.client import TOLD_MAX
+from lath_host.outbound.requests import destination_of, path_of
 from lath_host.outbound.ways import WaysOut
 
 pytestmark = pytest.mark.timeout(60)
@@ -128,3 +133,33 @@ async def test_a_guest_that_makes_names_up_does_not_fill_the_log(caplog: pytest.
         for number in range(2 * TOLD_MAX):
             assert await component.failure(f"http://a{number}.example/") == "HTTP-request-denied"
     assert len(caplog.records) == TOLD_MAX + 1
+
+
+NAMES = st.from_regex(
+    r"[a-z0-9_]([a-z0-9_-]{0,20}[a-z0-9_])?(\.[a-z][a-z0-9-]{0,10}[a-z0-9]){0,3}", fullmatch=True
+)
+PATHS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=30)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["http", "https"]),
+    NAMES | st.ip_addresses().map(str),
+    st.none() | st.integers(1, 65535),
+    PATHS,
+)
+def test_what_was_judged_is_what_the_client_reads(
+    scheme: str, host: str, port: int | None, path: str
+) -> None:
+    """Two readings of one URL are how rules are mostly got around."""
+    authority = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    asked = request("http://a", path_with_query=path)
+    asked.scheme, asked.authority = scheme, authority
+    try:
+        destination, line = destination_of(asked), path_of(asked)
+    except HttpFailure:
+        assume(False)
+    read = URL(f"{destination}{line}", encoded=True)
+    assert (read.scheme, read.raw_host, read.port) == (scheme, str(destination.host), destination.port)
+    assert (read.raw_user, read.raw_password, read.raw_fragment) == (None, None, "")
+    assert read.raw_path_qs == line.removesuffix("?")
