@@ -32,9 +32,9 @@ class Exited(Trap):
         self.status = status
 
 
-def has_failed(error: BaseException) -> bool:
-    """Whether what ended a call is a failure: a program may end itself when all is well."""
-    return not (isinstance(error, Exited) and error.status == 0)
+def ended_well(error: BaseException) -> bool:
+    """Whether a program has ended itself, and says that all is well."""
+    return isinstance(error, Exited) and error.status == 0
 
 
 def explain(

@@ -22,7 +22,7 @@ from lath_host.engine.admission import Admission
 from lath_host.engine.begun import BegunCall
 from lath_host.engine.bounds import Bounds
 from lath_host.engine.engine import CompiledComponent, Engine
-from lath_host.engine.explain import MemoryExceeded, has_failed
+from lath_host.engine.explain import MemoryExceeded, ended_well
 from lath_host.engine.exports import ExportPlan, Exports
 from lath_host.engine.guest import Guest
 from lath_host.engine.guest_settings import GuestSettings
@@ -266,7 +266,7 @@ class InstancePool:
 
     def failed(self, guest: Guest, began: int, started: int, error: BaseException) -> None:
         """A call has failed, and its instance is of no more use."""
-        self._admission.failures += has_failed(error)
+        self._admission.failures += guest.standard is None or not ended_well(error)
         self._account(guest, began, started, error)
         self._instances.throw(guest)
 

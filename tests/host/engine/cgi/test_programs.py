@@ -31,6 +31,7 @@ from lath.testing import eventually
 from lath_host.engine import Engine
 from lath_host.engine.http.bodies import PIPE_BYTES_MAX
 from lath_host.engine.limits import Limits
+from lath_host.engine.linkage import CallContext
 
 MIB = 1 << 20
 FOREVER_NS = (1 << 63) - 1
@@ -231,6 +232,23 @@ async def test_what_is_written_beyond_the_content_length_is_cut_off(engine: Engi
         assert await script.reply() == (200, b"hello")
 
 
+@pytest.mark.parametrize("size", [100, 65_536])
+async def test_a_program_whose_reply_is_whole_is_told_that_nobody_reads_on(engine: Engine, size: int) -> None:
+    pour = f"""
+      (i32.store (i32.const 500) (i32.const 65536)) (i32.store (i32.const 504) (i32.const {size}))
+      (loop $again
+        (i32.store (i32.const 600)
+          (call $fd_write (i32.const 1) (i32.const 500) (i32.const 1) (i32.const 508)))
+        (br_if $again (i32.eqz (i32.load (i32.const 600)))))
+      (call $warn (i32.const 600) (i32.const 1))
+    """
+    source = program(b"Content-Type: a/b\nContent-Length: 5\n\nhello", pour)
+    async with serving_program(engine, source) as script:
+        assert await script.reply() == (200, b"hello")
+        await eventually(lambda: script.lines == [("stderr", "@")])  # 64, pipe
+        await eventually(lambda: script.pool.stats.running == 0)
+
+
 async def test_a_body_short_of_its_content_length_breaks_off(engine: Engine) -> None:
     source = program(b"Content-Type: a/b\nContent-Length: 50\n\nhello")
     async with serving_program(engine, source) as script:
@@ -261,6 +279,13 @@ async def test_a_program_that_ends_itself_well_has_not_failed(engine: Engine) ->
     async with serving_program(engine, program(HEAD, b"done", exiting(0))) as script:
         assert await script.reply() == (200, b"done")
         assert (script.pool.stats.calls, script.pool.stats.failures) == (1, 0)
+
+
+async def test_in_any_other_call_a_guest_that_ends_itself_has_failed(engine: Engine) -> None:
+    async with serving_program(engine, program(exiting(0))) as script:
+        with pytest.raises(Trap, match="exit status 0"):
+            await script.pool.call("wasi:cli/run@0.2.0", "run", [], context=CallContext())
+        assert (script.pool.stats.calls, script.pool.stats.failures) == (1, 1)
 
 
 @pytest.mark.parametrize("status", [1, 3, 255, 4711])

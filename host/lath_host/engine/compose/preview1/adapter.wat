@@ -27,7 +27,10 @@
   (import "host" "wall-resolution" (func $wall-resolution (param i32)))
   (import "host" "get-random-bytes" (func $get-random-bytes (param i64 i32)))
   (import "host" "blocking-read" (func $blocking-read (param i32 i64 i32)))
-  (import "host" "blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))
+  (import "host" "blocking-write-and-flush" (func $write-and-flush (param i32 i32 i32 i32)))
+  (import "host" "check-write" (func $check-write (param i32 i32)))
+  (import "host" "write" (func $write (param i32 i32 i32 i32)))
+  (import "host" "block" (func $block (param i32)))
   (import "host" "subscribe-input" (func $subscribe-input (param i32) (result i32)))
   (import "host" "subscribe-output" (func $subscribe-output (param i32) (result i32)))
   (import "host" "poll" (func $poll (param i32 i32 i32)))
@@ -100,10 +103,10 @@
 
   ;; -- reading and writing ------------------------------------------------------------------------------------
 
-  ;; what a failed stream says: 64, pipe, where it is closed, else 29, io
-  (func $stream-error (result i32)
-    (if (i32.load8_u $own (i32.const 4)) (then (return (i32.const 64))))
-    (call $drop-error (i32.load $own (i32.const 8)))
+  ;; what a failed stream says, at `$at`: 64, pipe, where it is closed, else 29, io
+  (func $stream-error (param $at i32) (result i32)
+    (if (i32.load8_u $own (local.get $at)) (then (return (i32.const 64))))
+    (call $drop-error (i32.load $own offset=4 (local.get $at)))
     (i32.const 29))
 
   ;; has something of stdin at hand, unless it is at its end (64) or has failed
@@ -114,7 +117,7 @@
         (global.set $top (i32.const 65536))
         (call $blocking-read (call $input) (i64.const 65536) (i32.const 0))
         (global.set $top (global.get $lists))
-        (if (i32.load8_u $own (i32.const 0)) (then (return (call $stream-error))))
+        (if (i32.load8_u $own (i32.const 0)) (then (return (call $stream-error (i32.const 4)))))
         (global.set $read-at (i32.load $own (i32.const 4)))
         (global.set $read-end (i32.add (global.get $read-at) (i32.load $own (i32.const 8))))
         (br $again)))
@@ -145,9 +148,42 @@
     (i32.store $guest (local.get $out) (local.get $total))
     (i32.const 0))
 
-  ;; writes all of it, in pieces of what the standard lets one blocking write have
+  ;; writes some of the `$left` bytes at `$from`, and says in `$piece` how many. Few are written in one call of
+  ;; the host, as many as a blocking write may have; of more as many as there is room for, in two
+  (global $piece (mut i32) (i32.const 0))
+  (func $write-some (param $to i32) (param $from i32) (param $left i32) (result i32)
+    (local $room i64)
+    (global.set $piece (local.get $left))
+    (if (i32.le_u (local.get $left) (i32.const 4096)) (then
+      (memory.copy $own $guest (i32.const 4096) (local.get $from) (local.get $left))
+      (call $write-and-flush (local.get $to) (i32.const 4096) (local.get $left) (i32.const 0)))
+    (else
+      (local.set $room (call $room-for (local.get $to)))
+      (if (i64.eqz (local.get $room)) (then (return (call $stream-error (i32.const 8)))))
+      (if (i64.gt_u (local.get $room) (i64.const 61440)) (then (local.set $room (i64.const 61440))))
+      (if (i64.lt_u (local.get $room) (i64.extend_i32_u (local.get $left)))
+        (then (global.set $piece (i32.wrap_i64 (local.get $room)))))
+      (memory.copy $own $guest (i32.const 4096) (local.get $from) (global.get $piece))
+      (call $write (local.get $to) (i32.const 4096) (global.get $piece) (i32.const 0))))
+    (if (i32.load8_u $own (i32.const 0)) (then (return (call $stream-error (i32.const 4)))))
+    (i32.const 0))
+
+  ;; how much a stream takes, once it takes something; 0: it has failed, as stands at 8
+  (func $room-for (param $to i32) (result i64)
+    (local $pollable i32)
+    (loop $again
+      (call $check-write (local.get $to) (i32.const 0))
+      (if (i32.load8_u $own (i32.const 0)) (then (return (i64.const 0))))
+      (if (i64.eqz (i64.load $own (i32.const 8))) (then
+        (local.set $pollable (call $subscribe-output (local.get $to)))
+        (call $block (local.get $pollable))
+        (call $drop-pollable (local.get $pollable))
+        (br $again))))
+    (i64.load $own (i32.const 8)))
+
+  ;; writes all of it
   (func (export "fd_write") (param $fd i32) (param $at i32) (param $count i32) (param $out i32) (result i32)
-    (local $total i32) (local $from i32) (local $left i32) (local $size i32) (local $error i32)
+    (local $total i32) (local $from i32) (local $left i32) (local $error i32)
     (if (i32.or (i32.eqz (local.get $fd)) (i32.eqz (call $is-open (local.get $fd))))
       (then (return (i32.const 8))))
     (block $done
@@ -158,18 +194,14 @@
         (block $written
           (loop $piece
             (br_if $written (i32.eqz (local.get $left)))
-            (local.set $size
-              (select (local.get $left) (i32.const 4096) (i32.lt_u (local.get $left) (i32.const 4096))))
-            (memory.copy $own $guest (i32.const 4096) (local.get $from) (local.get $size))
-            (call $write
-              (call $output (local.get $fd)) (i32.const 4096) (local.get $size) (i32.const 0))
-            (if (i32.load8_u $own (i32.const 0)) (then
-              (local.set $error (call $stream-error))
+            (local.set $error
+              (call $write-some (call $output (local.get $fd)) (local.get $from) (local.get $left)))
+            (if (local.get $error) (then
               (br_if $done (local.get $total))
               (return (local.get $error))))
-            (local.set $from (i32.add (local.get $from) (local.get $size)))
-            (local.set $left (i32.sub (local.get $left) (local.get $size)))
-            (local.set $total (i32.add (local.get $total) (local.get $size)))
+            (local.set $from (i32.add (local.get $from) (global.get $piece)))
+            (local.set $left (i32.sub (local.get $left) (global.get $piece)))
+            (local.set $total (i32.add (local.get $total) (global.get $piece)))
             (br $piece)))
         (local.set $at (i32.add (local.get $at) (i32.const 8)))
         (local.set $count (i32.sub (local.get $count) (i32.const 1)))

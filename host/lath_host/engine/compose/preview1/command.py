@@ -27,7 +27,7 @@ from lath_host.engine.compose.binary import (
 from lath_host.engine.compose.preview1.functions import CONSTANT, MODULE, REFUSED, types
 from lath_host.engine.compose.preview1.module import Module, read_module
 
-ADAPTER_VERSION: Final = 1
+ADAPTER_VERSION: Final = 2
 """Goes up with every change of what is built here, so that nobody takes a compiled one from before."""
 
 _OWN: Final = f"""
@@ -56,6 +56,7 @@ _OWN: Final = f"""
 _IMPORTS: Final = """
   (import "wasi:io/poll@0.2.0" (instance $poll
     (export "pollable" (type $pollable (sub resource)))
+    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))
     (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
   (alias export $poll "pollable" (type $pollable))
   (import "wasi:io/error@0.2.0" (instance $errors (export "error" (type (sub resource)))))
@@ -71,6 +72,10 @@ _IMPORTS: Final = """
       (param "self" (borrow $input)) (param "len" u64) (result (result (list u8) (error $stream-error)))))
     (export "[method]input-stream.subscribe" (func
       (param "self" (borrow $input)) (result (own $pollable))))
+    (export "[method]output-stream.check-write" (func
+      (param "self" (borrow $output)) (result (result u64 (error $stream-error)))))
+    (export "[method]output-stream.write" (func
+      (param "self" (borrow $output)) (param "contents" (list u8)) (result (result (error $stream-error)))))
     (export "[method]output-stream.blocking-write-and-flush" (func
       (param "self" (borrow $output)) (param "contents" (list u8)) (result (result (error $stream-error)))))
     (export "[method]output-stream.subscribe" (func
@@ -122,6 +127,9 @@ _LOWERED: Final = {
     "get-random-bytes": ("random", "get-random-bytes"),
     "blocking-read": ("streams", "[method]input-stream.blocking-read"),
     "blocking-write-and-flush": ("streams", "[method]output-stream.blocking-write-and-flush"),
+    "check-write": ("streams", "[method]output-stream.check-write"),
+    "write": ("streams", "[method]output-stream.write"),
+    "block": ("poll", "[method]pollable.block"),
     "subscribe-input": ("streams", "[method]input-stream.subscribe"),
     "subscribe-output": ("streams", "[method]output-stream.subscribe"),
     "poll": ("poll", "poll"),
