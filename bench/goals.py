@@ -1,4 +1,4 @@
-"""What issue 3 asks for, as ratios within one run, and whether a run met it."""
+"""What issues 3 and 4 ask for, as ratios within one run, and whether a run met it."""
 
 from __future__ import annotations
 
@@ -96,9 +96,21 @@ GOALS: Final = (
          "at least", 150),
     Goal("10 kB list<u8> echo, sliced array / bridge", "bytes.10_kb.list_us", "bytes.10_kb.bridge_us",
          "at least", 10),
+    *(
+        Goal(f"hello world over HTTP ({language}, {mode}), requests/s / uvicorn + Starlette",
+             f"http.{language}_{mode}.requests_per_s", "http.starlette.requests_per_s",
+             "at least" if language == "text" else "stated", 0.3)
+        for language in ("text", "python")
+        for mode in ("fresh", "reuse")
+    ),
+    *(
+        Goal(f"{way} of 10 MiB over HTTP / uvicorn + Starlette", f"http.{way}.text.mb_per_s",
+             f"http.{way}.starlette.mb_per_s")
+        for way in ("upload", "download")
+    ),
     Goal("second start of an 18 MB component, ms", "start.second_python.ms", "", "at most", 50),
 )  # fmt: skip
-"""The table "To reach" of issue 3."""
+"""The tables "To reach" of the issues."""
 
 
 def judge(goal: Goal, figures: Figures) -> Outcome:

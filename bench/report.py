@@ -45,7 +45,7 @@ def show_goals(console: Console, goals: Sequence[Goal], figures: Figures) -> Non
     if not goals:
         return
     console.print()
-    table = Table("to reach (issue 3)", "goal", "measured", "", box=None)
+    table = Table("to reach", "goal", "measured", "", box=None)
     for goal in goals:
         outcome = judge(goal, figures)
         asked = "" if goal.bound == "stated" else f"{goal.bound} {goal.limit:g}"

@@ -143,6 +143,11 @@ async def python_echo() -> Path:
     return Path((await build(HERE / "echo", output=HERE / "built" / "echo_python.wasm")).path)
 
 
+async def hello_python() -> Path:
+    """The component in Python that says hello over HTTP, 18 MB: built now, or taken from an earlier build."""
+    return Path((await build(HERE / "hello", output=HERE / "built" / "hello_python.wasm")).path)
+
+
 def why_no_javascript() -> str:
     """Why there can be no guest in JavaScript here; empty where there can."""
     if shutil.which("componentize-js"):

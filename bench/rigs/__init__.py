@@ -10,6 +10,7 @@ from bench.rigs.crosshost import CROSSHOST
 from bench.rigs.endurance import ENDURANCE
 from bench.rigs.engine import ENGINE
 from bench.rigs.footprint import FOOTPRINT
+from bench.rigs.http import HTTP
 from bench.rigs.instructions import INSTRUCTIONS
 from bench.rigs.links import LINKS
 from bench.rigs.noisy import NOISY
@@ -18,7 +19,7 @@ from bench.rigs.sweeps import SWEEPS
 from bench.rigs.telemetry import TELEMETRY
 
 RIGS: Final = (
-    CROSSHOST, COLOCATED, TELEMETRY, NOISY, ENGINE, BYTES, STARTING, COLD, FOOTPRINT, SWEEPS, LINKS,
+    CROSSHOST, COLOCATED, HTTP, TELEMETRY, NOISY, ENGINE, BYTES, STARTING, COLD, FOOTPRINT, SWEEPS, LINKS,
     ENDURANCE, INSTRUCTIONS,
 )  # fmt: skip
 COMPARED: Final = (INSTRUCTIONS, ENGINE, COLOCATED, CROSSHOST)
