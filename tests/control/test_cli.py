@@ -9,10 +9,12 @@ import termios
 from pathlib import Path
 
 import pytest
+from http_components import ECHO as ECHO_HTTP
 from lath_command import COMMAND_SECONDS, TEXTSTATS, Lath, Terminal, run, spawn
 from resource_guests import COUNTERS, COUNTERS_NAME
 from telling_guests import ABOUT, teller
 
+from lath.http import HttpRequest
 from lath.model import ComponentLimits
 from lath.server import Server
 from lath.telemetry.tracetree import read_traces
@@ -438,3 +440,43 @@ async def test_the_doctor_reports_also_where_there_is_no_lattice(nats_server: Se
     ran = await run("doctor", "-o", "json", "--nats-url", nats_server.url)
     assert ran.code == 3
     assert ran.json["findings"][0]["level"] == "problem"
+
+
+async def test_a_component_that_serves_http_is_asked_without_a_server(
+    lath: Lath, client: Client, tmp_path: Path
+) -> None:
+    source = tmp_path / "echo.wat"
+    source.write_bytes(ECHO_HTTP)
+    started = await lath("start", "component", str(source), "--id", "site", "--host", "two")
+    assert started.code == 0, started.err
+    large = tmp_path / "large"
+    large.write_bytes(b"0123456789abcdef" * 200_000)
+    small, streamed, described = await asyncio.gather(
+        lath("http", "site", "/", "--data", "hello", "-i", "-H", "X-A: 1"),
+        lath("http", "site", "put", "/a?b", "--data", f"@{large}"),
+        lath("http", "site", "/", "--data", "hello", "-o", "json"),
+    )
+    assert (small.code, small.out) == (0, "HTTP 200\n\nhello"), small.err
+    assert (streamed.code, streamed.out) == (0, large.read_text()), streamed.err
+    assert described.json == {"status": 200, "headers": [], "body": "hello", "trailers": []}
+    response = await client.http("site", HttpRequest(method="POST", body=b"bytes"))
+    assert response.whole == b"bytes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("nobody", "/"), 1, "nobody is not running here"),
+        (("textstats", "/"), 1, "does not export wasi:http/incoming-handler"),
+        (("textstats", "path"), 2, "does not begin with /"),
+        (("textstats", "GET", "/", "more"), 2, "expected [METHOD] PATH"),
+        (("textstats", "/", "-H", "colonless"), 2, "NAME:VALUE"),
+        (("textstats", "/", "--data", "@/nowhere"), 1, "is no file"),
+    ],
+)
+async def test_a_request_that_cannot_be_made_says_why(
+    lath: Lath, client: Client, textstats: str, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    ran = await lath("http", *arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert said in " ".join(ran.err.split())

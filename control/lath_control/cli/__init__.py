@@ -7,7 +7,20 @@ from typing import Annotated, Final
 
 import typer
 
-from lath_control.cli import call, config, ctx, get, inspecting, label, lifecycle, link, local, streams, tools
+from lath_control.cli import (
+    call,
+    config,
+    ctx,
+    get,
+    http,
+    inspecting,
+    label,
+    lifecycle,
+    link,
+    local,
+    streams,
+    tools,
+)
 
 COMMANDS_GROUP: Final = "lath.commands"
 """Other packages add commands through this entry-point group: a typer app each."""
@@ -52,6 +65,7 @@ def make_app() -> typer.Typer:
     app.add_typer(config.app, name="config", rich_help_panel="Change")
     app.add_typer(label.app, name="label", rich_help_panel="Change")
     app.add_typer(call.root)
+    app.add_typer(http.root)
     app.add_typer(ctx.app, name="ctx", rich_help_panel="On this machine")
     for point in sorted(importlib.metadata.entry_points(group=COMMANDS_GROUP), key=lambda each: each.name):
         app.add_typer(point.load(), name=point.name, rich_help_panel="On this machine")

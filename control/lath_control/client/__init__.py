@@ -21,10 +21,13 @@ from lath.bus import Bus, Credentials, wait_for_buckets
 from lath.codec import Resource
 from lath.config import ConfigStore
 from lath.errors import DeadlineExceeded, LathError, NotConnected, Unavailable
+from lath.http import HttpRequest, HttpResponse
+from lath.http.calling import FUNCTION, INTERFACE, HttpCaller
 from lath.links import LinkStore
-from lath.names import CLIENT_SOURCE, check_name, new_id, parse_function_path
+from lath.names import CLIENT_SOURCE, NO_LINK, check_name, new_id, parse_function_path
 from lath.presence import PresenceView
 from lath.rpc import Caller
+from lath.subjects import call_tail
 from lath.verbs import LinkOps
 from lath_control.client.calls import CALL_MS, Calls
 from lath_control.client.components import Components
@@ -229,6 +232,27 @@ class Client:
         """
         interface, name = parse_function_path(function)
         return await self.calls.call_json(target, interface, name, args, timeout_ms=timeout_ms)
+
+    async def http(
+        self, component_id: str, request: HttpRequest, *, timeout_ms: int = CALL_MS
+    ) -> HttpResponse:
+        """Has a component that exports `wasi:http/incoming-handler` answer a request.
+
+        The body of the response must be iterated to its end, or closed; what its iteration raises
+        (`LathError`) says that the response is not whole.
+
+        Args:
+            component_id: The component.
+            request: What is asked. A body that streams is read as the component reads it.
+            timeout_ms: How long the response may take to begin.
+
+        Raises:
+            NotFound: The component does not run, or serves no HTTP.
+            LathError: There is no response.
+        """
+        tail = call_tail(CLIENT_SOURCE, NO_LINK, INTERFACE, FUNCTION)
+        caller = HttpCaller(self.bus, self.caller)
+        return await caller.call(component_id, tail, request, timeout_ms=timeout_ms, linked=False)
 
     def watch(self, on_listening: Callable[[], None] = lambda: None) -> AsyncGenerator[Event]:
         """The lattice's events: hosts, components, providers, links and configs that change.
