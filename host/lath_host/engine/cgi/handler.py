@@ -20,6 +20,7 @@ from typing import Final
 from lath.errors import CallCancelled, DeadlineExceeded, LathError, Trap
 from lath.http import HttpRequest, HttpResponse, WholeBody
 from lath.telemetry import get_logger
+from lath_host.engine.begun import BegunCall
 from lath_host.engine.cgi.reply import Malformed, Reply, end_of_head, read_reply
 from lath_host.engine.cgi.variables import CannotTell, variables
 from lath_host.engine.explain import Exited
@@ -97,7 +98,7 @@ class CgiHandler:
         except CannotTell as problem:
             return _said(_BAD_REQUEST, str(problem))
         environment = Environment(tuple(env.items()), (self._pool.name,))
-        run = _Run(self._pool, self._interface, request, environment, context, limit_ms)
+        run = await _Run.begin(self._pool, self._interface, request, environment, context, limit_ms)
         try:
             reply, rest = await run.head()
         except Malformed as problem:
@@ -109,9 +110,12 @@ class CgiHandler:
         if reply.local:
             await run.cancel()
             return reply.local
-        is_bodiless = request.method == "HEAD"
-        body = _Body(run, rest, reply.content_length, is_bodiless=is_bodiless)
-        return HttpResponse(reply.status, reply.headers, body)
+        length = 0 if request.method == "HEAD" else reply.content_length
+        rest, has_ended = run.all_behind(rest)
+        if has_ended and len(rest) >= (length or 0):
+            whole = rest[:length]
+            return HttpResponse(reply.status, reply.headers, WholeBody(whole), whole=whole)
+        return HttpResponse(reply.status, reply.headers, _Body(run, rest, length))
 
     def _bad_gateway(self, problem: str) -> HttpResponse:
         _log.warning("the reply of a CGI program is malformed", component_id=self._pool.name, reason=problem)
@@ -119,31 +123,61 @@ class CgiHandler:
 
 
 class _Run:
-    """The program's run for one request, from the call to its end."""
+    """The program's run for one request, from its first poll to its end."""
 
     def __init__(
         self,
+        pool: InstancePool,
+        source: Source,
+        pipe: Pipe,
+        call: BegunCall,
+        limit_ms: int,
+        deadline: float,
+    ) -> None:
+        self.pool = pool
+        self._source = source
+        self._pipe = pipe
+        self._limit_ms = limit_ms
+        self._deadline = deadline
+        self._status = 0
+        self._late: asyncio.TimerHandle | None = None
+        self._rest: asyncio.Task[None] | None = None
+        """The program, where it has not ended in its first poll."""
+        if call.finished:
+            try:
+                self._take(call)
+            except Exception as error:
+                self._settle(error)
+            else:
+                self._settle(None)
+        else:
+            self._rest = asyncio.create_task(self._go_on(call), name=f"lath-cgi-{pool.name}")
+            self._rest.add_done_callback(partial(self._on_end, call))
+
+    @staticmethod
+    async def begin(
         pool: InstancePool,
         interface: str,
         request: HttpRequest,
         environment: Environment,
         context: CallContext,
         limit_ms: int,
-    ) -> None:
-        self.pool = pool
-        self.pipe = Pipe(None, "HTTP-response-body-size")
-        self._source = Source(request.body, request.trailers)
-        self._limit_ms = limit_ms
-        self._status = 0
-        self._late: asyncio.TimerHandle | None = None
+    ) -> _Run:
+        """Begins one. Raises what `InstancePool.begin` does."""
+        source, pipe = Source(request.body, request.trailers), Pipe(None, "HTTP-response-body-size")
         streams = Local()
         standard = Standard(
-            environment, partial(SourceStream, self._source, streams), partial(PipeStream, self.pipe, streams)
+            environment, partial(SourceStream, source, streams), partial(PipeStream, pipe, streams)
         )
-        self._call = asyncio.create_task(
-            self._run(interface, context, standard), name=f"lath-cgi-{pool.name}"
-        )
-        self._call.add_done_callback(self._on_end)
+        deadline = asyncio.get_running_loop().time() + limit_ms / 1000
+        try:
+            call = await pool.begin(
+                interface, _RUN, [], context=context, timeout_ms=limit_ms, standard=standard
+            )
+        except BaseException:
+            source.close()
+            raise
+        return _Run(pool, source, pipe, call, limit_ms, deadline)
 
     async def head(self) -> tuple[Reply, bytes]:
         """The reply's header, and what came behind it.
@@ -155,8 +189,8 @@ class _Run:
         """
         written = bytearray()
         try:
-            async with asyncio.timeout(self._limit_ms / 1000):
-                async for chunk in self.pipe:
+            async with asyncio.timeout_at(self._deadline):
+                async for chunk in self._pipe:
                     searched = len(written)
                     written += chunk
                     end = end_of_head(written, searched)
@@ -170,54 +204,65 @@ class _Run:
     async def next_chunk(self) -> bytes:
         """The next chunk of what it writes."""
         try:
-            if self.pipe.empty:
+            if self._pipe.empty:
                 async with asyncio.timeout(self._limit_ms / 1000):
-                    return await anext(self.pipe)
-            return await anext(self.pipe)
+                    return await anext(self._pipe)
+            return await anext(self._pipe)
         except TimeoutError:
             await self.cancel()
             raise self._too_late("did not go on with its reply") from None
 
+    def all_behind(self, rest: bytes) -> tuple[bytes, bool]:
+        """What came behind the header, `rest` first, and whether that is all that there will be."""
+        written = self._pipe.whole()
+        return (rest, False) if written is None else (rest + written, True)
+
     def expect_end(self) -> None:
         """All of the reply is there: it may do nothing more but end."""
-        self.pipe.close()
-        if self._late is None and not self._call.done():
+        self._pipe.close()
+        rest = self._rest
+        if rest is not None and self._late is None and not rest.done():
             loop = asyncio.get_running_loop()
-            self._late = loop.call_later(self._limit_ms / 1000, self._call.cancel)
+            self._late = loop.call_later(self._limit_ms / 1000, rest.cancel)
 
     async def cancel(self) -> None:
         """Ends it, if it still runs, and waits until it has."""
-        self.pipe.close()
-        if not self._call.done():
-            self._call.cancel()
-            await asyncio.wait([self._call])
+        self._pipe.close()
+        if self._rest is not None and not self._rest.done():
+            self._rest.cancel()
+            await asyncio.wait([self._rest])
 
-    async def _run(self, interface: str, context: CallContext, standard: Standard) -> None:
-        try:
-            call = await self.pool.begin(
-                interface, _RUN, [], context=context, timeout_ms=self._limit_ms, standard=standard
-            )
-            if not call.finished:
-                await call.drive()
-            self._status = 0 if "ok" in call.end() else 1
-        except Exited as exited:
-            self._status = exited.status
-        if self._status:
-            _log.warning("a CGI program failed", component_id=self.pool.name, exit_status=self._status)
+    async def _go_on(self, call: BegunCall) -> None:
+        await call.drive()
+        self._take(call)
 
-    def _on_end(self, call: asyncio.Task[None]) -> None:
+    def _take(self, call: BegunCall) -> None:
+        """Takes what came of the call. Raises what the program has failed with."""
+        self._status = 0 if "ok" in call.end() else 1
+
+    def _on_end(self, call: BegunCall, rest: asyncio.Task[None]) -> None:
         if self._late is not None:
             self._late.cancel()
+        stopped = CallCancelled(f"{self.pool.name} was stopped")
+        error = stopped if rest.cancelled() else rest.exception()
+        call.give_up(error or stopped)
+        self._settle(error)
+
+    def _settle(self, error: BaseException | None) -> None:
+        """The program has ended: what it has written is all that there will be."""
+        if isinstance(error, Exited):
+            self._status, error = error.status, None
+        if self._status:
+            _log.warning("a CGI program failed", component_id=self.pool.name, exit_status=self._status)
         self._source.close()
         self.pool.usage.bytes_in += self._source.received
-        self.pool.usage.bytes_out += self.pipe.sent
-        error = CallCancelled(f"{self.pool.name} was stopped") if call.cancelled() else call.exception()
+        self.pool.usage.bytes_out += self._pipe.sent
         if error is None:
-            self.pipe.finish([])
+            self._pipe.finish([])
         elif isinstance(error, LathError):
-            self.pipe.fail(error)
+            self._pipe.fail(error)
         else:
-            self.pipe.fail(Trap(f"{self.pool.name} broke off: {error}"))
+            self._pipe.fail(Trap(f"{self.pool.name} broke off: {error}"))
 
     def _too_late(self, what: str) -> DeadlineExceeded:
         return DeadlineExceeded(f"{self.pool.name} {what} within {self._limit_ms} ms")
@@ -226,10 +271,10 @@ class _Run:
 class _Body:
     """The body of a reply (`lath.http.ResponseBody`)."""
 
-    def __init__(self, run: _Run, rest: bytes, length: int | None, *, is_bodiless: bool) -> None:
+    def __init__(self, run: _Run, rest: bytes, length: int | None) -> None:
         self._run = run
         self._rest = rest
-        self._left = 0 if is_bodiless else length
+        self._left = length
         self._ended = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:

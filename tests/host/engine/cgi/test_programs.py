@@ -226,6 +226,17 @@ async def test_the_answer_to_head_has_no_body(engine: Engine) -> None:
             await eventually(lambda script=script: script.pool.stats.running == 0)  # type: ignore[misc]
 
 
+async def test_a_reply_that_is_there_at_once_is_whole(engine: Engine) -> None:
+    for head, body in ((HEAD, b"hello"), (b"Content-Type: a/b\nContent-Length: 3\n\n", b"hel")):
+        async with serving_program(engine, program(head, b"hello")) as script:
+            response = await script.ask()
+            assert response.whole == body == await whole(response)
+    async with serving_program(engine, program(HEAD, b"hello", SLEEP.format(ns=1000))) as script:
+        response = await script.ask()
+        assert response.whole is None
+        assert await whole(response) == b"hello"
+
+
 async def test_what_is_written_beyond_the_content_length_is_cut_off(engine: Engine) -> None:
     source = program(b"Content-Type: a/b\nContent-Length: 5\n\nhello and more")
     async with serving_program(engine, source) as script:
