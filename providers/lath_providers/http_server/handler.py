@@ -41,13 +41,14 @@ class Serve(Protocol):
 class Outcome:
     """What became of a request, for its log line and its span."""
 
-    __slots__ = ("bytes_out", "ended", "served", "status")
+    __slots__ = ("bytes_out", "ended", "served", "status", "whole")
 
     def __init__(self) -> None:
         self.served: ServedLink | None = None
         self.status = 0
         self.bytes_out = 0
         self.ended = "ok"
+        self.whole = False  # the response has been sent to its end
 
 
 class Handler:
@@ -173,12 +174,15 @@ class Handler:
                 if chunk:
                     outcome.bytes_out += len(chunk)
                     await exchange.write(chunk)
-            await exchange.finish([] if bodiless else passed_on(response.trailers))
+            await exchange.finish(passed_on(response.trailers) if response.trailers and not bodiless else [])
+            outcome.whole = True
         finally:
             await response.body.aclose()
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal, outcome: Outcome) -> None:
         """Answers in the component's place; where its response has begun, breaks it off."""
+        if outcome.whole:
+            return  # whatever went wrong after it, its client has the response
         if exchange.started:
             outcome.ended = "reset" if outcome.ended == "ok" else outcome.ended
             exchange.reset()

@@ -142,18 +142,23 @@ class Http2Exchange:
             self._h2.send_headers(self._id, fields, end_stream=True)
         else:
             self._h2.end_stream(self._id)
-        self._finished = True
         if self.unread:  # the response is whole: the rest of the request is of no use (RFC 9113, 8.1)
             self._h2.reset_stream(self._id, ErrorCodes.NO_ERROR)
         self._flush()
+        self._finish()
 
     def reset(self) -> None:
-        self._finished = True
         if not self._gone:
             self._h2.reset_stream(self._id, ErrorCodes.INTERNAL_ERROR)
             self._flush()
+        self._finish()
 
     # --- inside --------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """The stream is closed here: who still reads the request gets an error."""
+        self._finished = self._gone = True
+        _wake(self._change)
 
     async def _in_time(self, change: asyncio.Future[None], otherwise: str) -> None:
         try:

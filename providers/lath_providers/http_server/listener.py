@@ -48,7 +48,7 @@ class Listener:
         self._opening = asyncio.Lock()
         self._servers: list[asyncio.Server] = []
         handler = Handler(self.routes, serve, lambda: self._front.closing, access_log=settings.access_log)
-        self._front = Front(settings, handler.answer, _refused)
+        self._front = Front(settings, handler.answer, _refused if settings.access_log else _untold)
 
     @property
     def connections(self) -> int:
@@ -144,6 +144,10 @@ async def _bound(address: Address) -> list[socket.socket]:
             each.close()
         raise Unavailable(f"cannot listen at {address}: {e.strerror or e}") from None
     return sockets
+
+
+def _untold(peer: str, status: int, reason: str) -> None:
+    """There is no access log."""
 
 
 def _refused(peer: str, status: int, reason: str) -> None:

@@ -6,6 +6,7 @@ suffix, then any), of those the one with the longest path, of those the one that
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
@@ -16,6 +17,10 @@ from lath_providers.http_server.config import ANY, is_host
 
 _DOTS: Final = re.compile(r"/\.{1,2}(?:/|\Z)")
 _PORT: Final = re.compile(r":\d{0,5}\Z")
+
+
+AUTHORITY_CHARS_MAX: Final = 260
+"""A DNS name has 253 characters at most, and a port five."""
 
 
 class Routed(Protocol):
@@ -158,6 +163,12 @@ def request_host(authority: str) -> str | None:
     Returns:
         None where it is none, or an empty one.
     """
+    return _host(authority) if len(authority) <= AUTHORITY_CHARS_MAX else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _host(authority: str) -> str | None:
+    """Asked twice of each request, mostly for the same few."""
     name = _PORT.sub("", authority.lower()).removesuffix(".")
     return name if is_host(name) else None
 
