@@ -138,7 +138,7 @@ async def test_a_guest_that_makes_names_up_does_not_fill_the_log(caplog: pytest.
 NAMES = st.from_regex(
     r"[a-z0-9_]([a-z0-9_-]{0,20}[a-z0-9_])?(\.[a-z][a-z0-9-]{0,10}[a-z0-9]){0,3}", fullmatch=True
 )
-PATHS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=30)
+PATHS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=30).map("/".__add__)
 
 
 @settings(deadline=None)
