@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lath_host.engine.sockets.network import HOST_SOCKETS_MAX
 from lath_host.outbound import client, resolver, transport
 from lath_host.outbound.addresses import Address, AddressKind, kind_of
 from lath_host.outbound.rules import Destination, HostRules
@@ -76,6 +77,10 @@ def test_an_address_is_reached_by_what_its_row_says(address: Address) -> None:
         ("a server's pause within its response", seconds(transport.BETWEEN_BYTES_MS, "between-bytes")),
         ("connections of a component", f"{transport.CONNECTIONS_MAX}"),
         ("of these to one scheme, host and port", f"{transport.CONNECTIONS_PER_TARGET_MAX}"),
+        (
+            "connections of a host, and its guests' [sockets](sockets.md) with them",
+            f"{HOST_SOCKETS_MAX:,}, and half of the files that the process may open",
+        ),
         ("a connection waits for its next request", f"{transport.KEPT_SECONDS} s"),
         ("fields in the header of a response", f"{transport.FIELDS_MAX}"),
         ("one of them", f"{transport.FIELD_BYTES_MAX >> 10} KiB"),

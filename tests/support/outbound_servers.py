@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from lath_host.engine.http.messages import HttpFailure, IncomingResponse, OutgoingRequest
+from lath_host.engine.sockets.network import SocketBudget
 from lath_host.outbound.client import OutgoingClient
 from lath_host.outbound.resolver import Resolver, system_find
 from lath_host.outbound.ways import WaysOut
@@ -166,9 +167,11 @@ async def read(response: IncomingResponse) -> bytes:
 
 
 @asynccontextmanager
-async def asking(*allowed_hosts: str, ways: WaysOut | None = None) -> AsyncIterator[Asking]:
+async def asking(
+    *allowed_hosts: str, ways: WaysOut | None = None, budget: SocketBudget | None = None
+) -> AsyncIterator[Asking]:
     """A component with these `allowed_hosts`."""
-    client = OutgoingClient("asker", allowed_hosts, ways or WaysOut())
+    client = OutgoingClient("asker", allowed_hosts, ways or WaysOut(), budget)
     try:
         yield Asking(client)
     finally:

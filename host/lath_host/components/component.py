@@ -74,7 +74,9 @@ class Component:
         self._draining = False
         self._limits = deployment.pool_limits()
         settings = deployment.settings
-        self._outgoing = OutgoingClient(deployment.id, settings.allowed_hosts, parts.ways)
+        self._outgoing = OutgoingClient(
+            deployment.id, settings.allowed_hosts, parts.ways, parts.engine.sockets
+        )
         self._network = Network(
             deployment.id,
             SocketRules(settings.allowed_sockets),

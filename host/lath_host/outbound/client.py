@@ -11,6 +11,7 @@ from lath import telemetry
 from lath.errors import Unavailable
 from lath.telemetry import Span, get_logger
 from lath_host.engine.http.messages import HttpFailure, IncomingResponse, OutgoingRequest
+from lath_host.engine.sockets.network import SocketBudget
 from lath_host.outbound.addresses import Address, kind_of
 from lath_host.outbound.attempt import Attempt
 from lath_host.outbound.requests import destination_of, headers_of, path_of
@@ -35,15 +36,23 @@ class OutgoingClient:
         component_id: Whose.
         allowed_hosts: Patterns of whom it may send to (`rules.HostPattern`).
         ways: What it shares with the host's others.
+        budget: What the guests of all of them may have open together; None: it has one of its own.
 
     Raises:
         InvalidArgument: One of `allowed_hosts` is no pattern.
     """
 
-    def __init__(self, component_id: str, allowed_hosts: Iterable[str], ways: WaysOut) -> None:
+    def __init__(
+        self,
+        component_id: str,
+        allowed_hosts: Iterable[str],
+        ways: WaysOut,
+        budget: SocketBudget | None = None,
+    ) -> None:
         self._component_id = component_id
         self._rules = HostRules(allowed_hosts)
         self._ways = ways
+        self._budget = budget or SocketBudget()
         self._refusals = _Refusals(component_id)
         self._transport: asyncio.Task[Transport] | None = None
 
@@ -95,7 +104,7 @@ class OutgoingClient:
     async def _send(self, request: OutgoingRequest, destination: Destination, path: str) -> IncomingResponse:
         headers = headers_of(request)
         if self._transport is None:
-            self._transport = asyncio.get_running_loop().create_task(self._ways.transport())
+            self._transport = asyncio.get_running_loop().create_task(self._ways.transport(self._budget))
         try:
             transport = await asyncio.shield(self._transport)
         except Unavailable as error:

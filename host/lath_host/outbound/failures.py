@@ -24,6 +24,8 @@ _ERRNOS: Final = {
     errno.EHOSTUNREACH: "destination-IP-unroutable",
     errno.EADDRNOTAVAIL: "destination-IP-unroutable",
     errno.EAFNOSUPPORT: "destination-IP-unroutable",
+    errno.EMFILE: "connection-limit-reached",
+    errno.ENFILE: "connection-limit-reached",
     errno.EACCES: "destination-IP-prohibited",
     errno.EPERM: "destination-IP-prohibited",
 }

@@ -20,6 +20,8 @@ from yarl import URL
 
 from lath.http import Header
 from lath_host.engine.http.messages import HttpFailure, IncomingResponse, OutgoingRequest
+from lath_host.engine.sockets.codes import SocketFailure
+from lath_host.engine.sockets.network import SocketBudget
 from lath_host.outbound.addresses import Address, resolved
 from lath_host.outbound.attempt import Attempt
 from lath_host.outbound.failures import dns_failure, failure_of
@@ -54,9 +56,11 @@ class Transport:
     Args:
         resolver: Looks names up.
         tls: What connections are made with over TLS.
+        budget: What the host's guests may have open together.
     """
 
-    def __init__(self, resolver: Resolver, tls: ssl.SSLContext) -> None:
+    def __init__(self, resolver: Resolver, tls: ssl.SSLContext, budget: SocketBudget) -> None:
+        self._budget = budget
         self._lookups = ComponentLookups(resolver)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -66,7 +70,7 @@ class Transport:
                 limit=CONNECTIONS_MAX,
                 limit_per_host=CONNECTIONS_PER_TARGET_MAX,
                 keepalive_timeout=KEPT_SECONDS,
-                socket_factory=_socket_to,
+                socket_factory=self._socket_to,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -127,6 +131,45 @@ class Transport:
             await body.aclose()
             raise HttpFailure("HTTP-upgrade-failed")
         return IncomingResponse(response.status, _headers(response), body)
+
+    def _socket_to(self, info: tuple[Any, ...]) -> socket.socket:
+        """A socket for a connection, where it may lead. The address here is the one that is connected to."""
+        family, kind, proto, _, (host, *_) = info
+        attempt = _attempt.get()
+        address = resolved(host)
+        if not attempt.permits(address):
+            attempt.refused([address])
+            raise PermissionError(errno.EACCES, f"{address} is not permitted")
+        try:
+            self._budget.check()
+        except SocketFailure:
+            raise OSError(errno.EMFILE, "the host's guests have too much open") from None
+        attempt.waits_for = "connection-timeout"
+        return _CountedSocket(family, kind, proto, self._budget)
+
+
+class _CountedSocket(socket.socket):
+    """The socket of a connection. It counts until it is closed.
+
+    Args:
+        family: As for `socket.socket`.
+        kind: Likewise.
+        proto: Likewise.
+        budget: Among what.
+    """
+
+    def __init__(self, family: int, kind: int, proto: int, budget: SocketBudget) -> None:
+        self._budget: SocketBudget | None = None
+        super().__init__(family, kind, proto)
+        self._budget = budget
+        budget.open += 1
+
+    def close(self) -> None:
+        """Closes it, once."""
+        if self._budget is not None:
+            self._budget.open -= 1
+            self._budget = None
+        super().close()
 
 
 class Download:
@@ -208,18 +251,6 @@ def _result(host: str, port: int, address: Address) -> ResolveResult:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     return ResolveResult(hostname=host, host=str(address), port=port, family=family, proto=0, flags=flags)
-
-
-def _socket_to(info: tuple[Any, ...]) -> socket.socket:
-    """A socket for a connection, where it may lead. The address here is the one that is connected to."""
-    family, kind, proto, _, (host, *_) = info
-    attempt = _attempt.get()
-    address = resolved(host)
-    if not attempt.permits(address):
-        attempt.refused([address])
-        raise PermissionError(errno.EACCES, f"{address} is not permitted")
-    attempt.waits_for = "connection-timeout"
-    return socket.socket(family, kind, proto)
 
 
 def _tracing() -> aiohttp.TraceConfig:

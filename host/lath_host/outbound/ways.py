@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lath.errors import Unavailable
+from lath_host.engine.sockets.network import SocketBudget
 from lath_host.outbound.resolver import Resolver
 from lath_host.outbound.trust import client_context
 
@@ -45,8 +46,11 @@ class WaysOut:
         if self._ca_files:
             self._tls = await asyncio.to_thread(client_context, self._ca_files)
 
-    async def transport(self) -> Transport:
+    async def transport(self, budget: SocketBudget) -> Transport:
         """Connections of their own for one component.
+
+        Args:
+            budget: What the host's guests may have open together.
 
         Raises:
             Unavailable: The host has no HTTP client installed.
@@ -56,7 +60,7 @@ class WaysOut:
         transport = await asyncio.to_thread(_load)
         if self._tls is None:
             self._tls = await asyncio.to_thread(client_context, self._ca_files)
-        return transport(self.resolver, self._tls)
+        return transport(self.resolver, self._tls, budget)
 
 
 def _load() -> type[Transport]:

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from outbound_servers import Answers, Body, asking, head, ok, read, request, serving
 
 from lath.testing import eventually
+from lath_host.engine.sockets.network import SocketBudget
 from lath_host.outbound.resolver import COMPONENT_LOOKUPS_MAX, LOOKUPS_MAX, Find, Resolver
 from lath_host.outbound.transport import CONNECTIONS_PER_TARGET_MAX, FIELD_BYTES_MAX, FIELDS_MAX
 from lath_host.outbound.uploads import Patience, Upload
@@ -220,6 +221,35 @@ async def test_connections_to_one_target_are_limited() -> None:
         for each in held:
             each.cancel()
         await asyncio.wait(held)
+
+
+async def test_connections_count_among_what_the_guests_of_a_host_have_open() -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    budget = SocketBudget(3)
+    async with serving(hang) as server, serving(ok(b"here")) as other:
+        async with asking(server.origin, budget=budget) as one, asking(other.origin, budget=budget) as two:
+            held = [asyncio.create_task(one.ask(server.origin)) for _ in range(3)]
+            await eventually(lambda: server.connections == 3)
+            assert await two.failure(other.origin) == "connection-limit-reached"
+            held.pop().cancel()
+            await eventually(lambda: budget.open == 2)
+            assert await two.text(other.origin) == "here"
+            for each in held:
+                each.cancel()
+            await asyncio.wait(held)
+        await eventually(lambda: budget.open == 0)
+
+
+async def test_a_connection_that_fails_counts_no_more() -> None:
+    budget = SocketBudget()
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        async with asking(f"localhost:{port}", budget=budget) as component:
+            await component.failure(f"http://localhost:{port}")
+            assert budget.open == 0
 
 
 async def test_a_scheme_that_is_not_http_is_refused() -> None:
