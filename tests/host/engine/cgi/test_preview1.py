@@ -273,6 +273,22 @@ async def test_a_module_that_cannot_run_is_refused_with_the_reason(
     assert said in str(refused.value)
 
 
+def importing(times: int) -> bytes:
+    """A module that imports `proc_exit` so often, and calls the last."""
+    imports = '(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))' * times
+    start = f'(func (export "_start") (call {times - 1} (i32.const 7)))'
+    return f'(module {imports} (memory (export "memory") 1) {start})'.encode()
+
+
+async def test_a_module_may_import_a_function_several_times(engine: Engine) -> None:
+    for times in (2, 16):
+        async with serving_program(engine, importing(times)) as script:
+            status, body = await script.reply()
+            assert status == 502 and b"exit status 7" in body
+    with pytest.raises(InvalidArgument, match="imports proc_exit 17 times"):
+        await engine.compile(importing(17))
+
+
 async def test_a_host_without_multi_memory_refuses_modules_and_names_the_flag() -> None:
     async with Engine(threads=1, features=WasmFeatures.parse(["multi-memory=off"])) as engine:
         with pytest.raises(InvalidArgument, match="--wasm-feature multi-memory"):

@@ -8,6 +8,7 @@ The adapter has a memory of its own, so both memories are one module's: `multi-m
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -25,9 +26,9 @@ from lath_host.engine.compose.binary import (
     sections,
 )  # fmt: skip
 from lath_host.engine.compose.preview1.functions import CONSTANT, MODULE, REFUSED, types
-from lath_host.engine.compose.preview1.module import Module, read_module
+from lath_host.engine.compose.preview1.module import Module, read_module, with_distinct_imports
 
-ADAPTER_VERSION: Final = 2
+ADAPTER_VERSION: Final = 3
 """Goes up with every change of what is built here, so that nobody takes a compiled one from before."""
 
 _OWN: Final = f"""
@@ -142,9 +143,15 @@ _DROPPED: Final = {
     "drop-error": "error",
 }
 
+_SAME_IMPORTS_MAX: Final = 16
+"""How often a module may import one function. It does so once, or again where a library declares it too."""
+_SHIMS: Final = " ".join(
+    f'(with "{MODULE}{again}" (instance $shim))'
+    for again in ("", *(f":{times}" for times in range(2, _SAME_IMPORTS_MAX + 1)))
+)
 _TOGETHER: Final = f"""
   (core instance $shim (instantiate $shim))
-  (core instance $guest (instantiate $guest (with "{MODULE}" (instance $shim))))
+  (core instance $guest (instantiate $guest {_SHIMS}))
   (core instance $adapter (instantiate $adapter
     (with "guest" (instance $guest)) (with "own" (instance $own)) (with "host" (instance $host))))
   (core instance (instantiate $filling
@@ -171,14 +178,20 @@ def component_of(source: bytes) -> bytes:
     """
     try:
         _check(read_module(source))
+        module = with_distinct_imports(source)
     except Malformed as error:
         raise InvalidArgument(f"not a component that can run: the core module {error}") from None
     before, after = _template()
-    return b"".join([before, section(Section.CORE_MODULE, source), after])
+    return b"".join([before, section(Section.CORE_MODULE, module), after])
 
 
 def _check(module: Module) -> None:
     known = types()
+    for (_, name), times in Counter(module.imports).items():
+        if times > _SAME_IMPORTS_MAX:
+            raise InvalidArgument(
+                f"the core module imports {name} {times} times, and may {_SAME_IMPORTS_MAX} times"
+            )
     for where, name in module.imports:
         if where != MODULE:
             hint = (

@@ -1,12 +1,21 @@
-"""Reads of a core module what it imports and what it exports."""
+"""Reads of a core module what it imports and what it exports, and renames what it imports twice."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lath_host.engine.compose.binary import MODULE_HEADER, Malformed, Reader, sections
+from lath_host.engine.compose.binary import (
+    MODULE_HEADER,
+    Malformed,
+    Reader,
+    name,
+    section,
+    sections,
+    vector,
+)  # fmt: skip
 
 _IMPORTS: Final = 2
 _EXPORTS: Final = 7
@@ -43,10 +52,37 @@ def read_module(source: bytes) -> Module:
                 _pass_over_type(reader)
         elif number == _EXPORTS:
             for _ in range(reader.leb()):
-                name = reader.name()
-                exports[name] = _kind(reader.byte())
+                exported = reader.name()
+                exports[exported] = _kind(reader.byte())
                 reader.leb()
     return Module(tuple(imports), exports)
+
+
+def with_distinct_imports(source: bytes) -> bytes:
+    """A module that imports nothing twice under one name: no module inside a component may.
+
+    What it imports again is, from the second time on, of the module `{module}:2`, `{module}:3` and so on.
+
+    Raises:
+        Malformed: It is no module in binary form.
+    """
+    parts = [MODULE_HEADER]
+    for number, body, begin, end in sections(source, MODULE_HEADER):
+        parts.append(section(number, _distinct(body)) if number == _IMPORTS else source[begin:end])
+    return b"".join(parts)
+
+
+def _distinct(body: bytes) -> bytes:
+    reader, items, seen = Reader(body), [], Counter[tuple[str, str]]()
+    for _ in range(reader.leb()):
+        imported = reader.name(), reader.name()
+        begin = reader.at
+        _pass_over_type(reader)
+        seen[imported] += 1
+        times = seen[imported]
+        module = imported[0] if times == 1 else f"{imported[0]}:{times}"
+        items.append(name(module) + name(imported[1]) + body[begin : reader.at])
+    return vector(items)
 
 
 def _kind(number: int) -> str:
