@@ -39,6 +39,7 @@ from lath_host.engine.wasi import is_ours, native_interface
 
 _STREAMS: Final = native_interface("wasi:io/streams@0.2.0")
 _HTTP: Final = native_interface("wasi:http/types@0.2.0")
+_TCP: Final = native_interface("wasi:sockets/tcp@0.2.0")
 _RUN: Final = native_interface("wasi:cli/run@0.2.0")
 
 Key = tuple[str, str]
@@ -60,12 +61,14 @@ class Crossings:
 def crossings_of(world: World) -> Crossings:
     """What a bridge carries: all that is needed, and functions with `list<u8>`.
 
-    Of native interfaces only the streams are carried, where bodies pass through them and not just what is
-    printed.
+    Of native interfaces only the streams are carried, where bodies or connections may pass through them
+    and not just what is printed.
     """
     needed = needed_of(world)
     natives = {native_interface(interface.name) for interface in world.imports.values()}
-    has_bodies = _HTTP in natives or any(native_interface(name) == _RUN for name in world.exports)
+    has_bodies = bool(natives & {_HTTP, _TCP}) or any(
+        native_interface(name) == _RUN for name in world.exports
+    )
     carried = {None, _STREAMS} if has_bodies else {None}
     imports = _crossing(
         world.imports, lambda interface: native_interface(interface.name) in carried, _has_bytes
