@@ -81,7 +81,7 @@ class _Parts:
         compiled = await self._engine.compile(source)
         found["start.part_load.ms"] = (time.perf_counter() - began) * 1e3
         path = max(self._compiled.rglob(f"{digest}*.cwasm"), key=lambda each: each.stat().st_mtime)
-        wasm = self._engine.wasm
+        wasm = compiled.wasm(metered=False)
         await timed("check", lambda: digest_of_file(path))
         component = await timed("deserialize", lambda: stock.Component.deserialize_file(wasm, str(path)))
         await timed("reflect", lambda: reflect(component, wasm))

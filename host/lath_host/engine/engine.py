@@ -14,18 +14,16 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from weakref import finalize
 
-from wasmtime import Config, WasmtimeError, wat2wasm
 from wasmtime import Engine as WasmEngine
-from wasmtime import _ffi as ffi
+from wasmtime import WasmtimeError, wat2wasm
 from wasmtime import component as stock
 
 from lath.errors import InvalidArgument
 from lath.wit.types import World
-from lath_host.engine import capi
-from lath_host.engine.allocation import INSTANCES_MAX, has_address_space, use_slots
+from lath_host.engine.allocation import INSTANCES_MAX, has_address_space
 from lath_host.engine.background import Background
 from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
@@ -41,12 +39,17 @@ from lath_host.engine.fusing import Fitted, fuse_what_compiles
 from lath_host.engine.reflect import Reflected, reflect
 from lath_host.engine.sockets.network import SocketBudget
 from lath_host.engine.threads import NICE, NICE_CROWDED, FairThreads, lower_priority
+from lath_host.engine.wasm_engines import EngineKind, WasmEngines, needs_concurrency
 
 TICK_MS: Final = 2
 """How finely busy guests are sliced. The loop waits at most two ticks for one."""
 _WASM_MAGIC: Final = b"\0asm"
-_SETTINGS_VERSION: Final = 1
+_SETTINGS_VERSION: Final = 2
 """Goes up when the engine's settings change, so that the cache tells the files apart."""
+
+
+class _NeedsConcurrency(Exception):
+    """A component has async functions, and the engine that it is compiled for runs none."""
 
 
 class CompiledComponent:
@@ -60,7 +63,13 @@ class CompiledComponent:
     """
 
     def __init__(
-        self, engine: Engine, source: bytes, digest: str, component: stock.Component, reflected: Reflected
+        self,
+        engine: Engine,
+        source: bytes,
+        digest: str,
+        component: stock.Component,
+        reflected: Reflected,
+        concurrent: bool,
     ) -> None:
         self.digest = digest
         self.size_bytes = len(source)
@@ -69,6 +78,7 @@ class CompiledComponent:
         self._component = component
         self._metered: stock.Component | None = None
         self._reflected = reflected
+        self._concurrent = concurrent
 
     @property
     def world(self) -> World:
@@ -106,12 +116,17 @@ class CompiledComponent:
                 return f"{refused}: {reason}"
         return None
 
+    def wasm(self, *, metered: bool) -> WasmEngine:
+        """The engine that runs it."""
+        return self._engine.engines.of(EngineKind(metered, self._concurrent))
+
     async def prepared(self, *, metered: bool) -> stock.Component:
         """The component for the engine that counts fuel, or for the one that does not."""
         if not metered:
             return self._component
         if self._metered is None:
-            self._metered = await self._engine.compile_metered(self.source)
+            kind = EngineKind(metered=True, concurrent=self._concurrent)
+            self._metered = await self._engine.compile_for(kind, self.source)
         return self._metered
 
 
@@ -131,7 +146,8 @@ class Engine:
         features: Which WebAssembly proposals are on; None: wasmtime's own choice.
 
     Attributes:
-        slots: How many slots there are; None: instances are made from nothing.
+        slots: How many slots each engine has; None: instances are made from nothing.
+        engines: wasmtime's own.
         features: Which proposals are on.
         sockets: What the sockets of all guests share.
     """
@@ -152,11 +168,9 @@ class Engine:
         self.warm = warm or WarmBudget()
         self.sockets = SocketBudget()
         self.epochs = Epochs(tick_ms)
-        slots = instances_max if instances_max and has_address_space(instances_max) else None
-        self.slots = slots
-        self.wasm = _wasm_engine(self.features, metered=False, slots=slots)
-        self.epochs.add(capi.pointer_value(self.wasm.ptr()))
-        self._metered: WasmEngine | None = None
+        self.slots = instances_max if instances_max and has_address_space(instances_max) else None
+        self.engines = WasmEngines(self.features, self.slots, self.epochs)
+        self.engines.of(EngineKind(concurrent=self.engines.concurrencies[0]))  # takes its address space
         self.threads = FairThreads(threads or cores(), nice=nice)
         # wasmtime compiles in threads of its own, which the first compilation starts: they inherit this
         # one's priority
@@ -172,7 +186,6 @@ class Engine:
         self._carried = crossings_of if bridge else needed_of
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"
         self._settings += f"adapter{ADAPTER_VERSION}{self.features.key}"
-        self._plain = "slots" if slots else "plain"
         # also for one that nobody closes: a clock that outlives its engine would touch what is freed
         self._end = finalize(self, _stop, self.threads, self.epochs, self._background, self._compilers)
 
@@ -181,14 +194,6 @@ class Engine:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
-
-    @property
-    def metered(self) -> WasmEngine:
-        """The engine that counts fuel, which slows guests down: made when first asked for."""
-        if self._metered is None:
-            self._metered = _wasm_engine(self.features, metered=True, slots=None)
-            self.epochs.add(capi.pointer_value(self._metered.ptr()))
-        return self._metered
 
     async def compile(self, source: bytes) -> CompiledComponent:
         """Compiles a component, off the loop.
@@ -216,10 +221,12 @@ class Engine:
         """
         return await self._background.run(partial(self._fuse, dict(parts), tuple(joins)))
 
-    async def compile_metered(self, source: bytes) -> stock.Component:
-        """Compiles for the engine that counts fuel."""
+    async def compile_for(self, kind: EngineKind, source: bytes) -> stock.Component:
+        """Compiles, for another engine, what has been compiled for one."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._compilers, self._compile_metered, self.metered, source)
+        return await loop.run_in_executor(
+            self._compilers, lambda: self._component(kind, source, self._digest_of(source))
+        )
 
     async def close(self) -> None:
         """Ends the clock and the threads. Close what runs guests first. Closing twice is fine."""
@@ -227,24 +234,41 @@ class Engine:
         await asyncio.to_thread(self._compilers.shutdown)
 
     def _compile(self, source: bytes) -> CompiledComponent:
-        if self._cache is None:
-            component = self._make(self.wasm, source)
-            sha256, reflected = hashlib.sha256(source).hexdigest(), reflect(component, self.wasm)
-        else:
-            digest, settings = digest_of(source), f"{self._plain}{self._settings}"
-            component = self._cache.component(
-                self.wasm, digest, settings, lambda: self._make(self.wasm, source)
-            )
-            sha256, reflected = self._cache.description(
-                source, digest, settings, lambda: reflect(component, self.wasm)
-            )
-        return CompiledComponent(self, source, sha256, component, reflected)
+        digest = self._digest_of(source)
+        *first, last = self.engines.concurrencies
+        for concurrent in first:
+            with suppress(_NeedsConcurrency):
+                return self._compiled(source, digest, concurrent)
+        return self._compiled(source, digest, last)
 
-    def _compile_metered(self, engine: WasmEngine, source: bytes) -> stock.Component:
+    def _compiled(self, source: bytes, digest: str, concurrent: bool) -> CompiledComponent:
+        kind = EngineKind(concurrent=concurrent)
+        component = self._component(kind, source, digest)
+
+        def reflected() -> Reflected:
+            return reflect(component, self.engines.of(kind))
+
         if self._cache is None:
-            return self._make(engine, source)
-        settings = f"metered{self._settings}"
-        return self._cache.component(engine, digest_of(source), settings, lambda: self._make(engine, source))
+            sha256, described = hashlib.sha256(source).hexdigest(), reflected()
+        else:
+            settings = self._settings_of(kind)
+            sha256, described = self._cache.description(source, digest, settings, reflected)
+        return CompiledComponent(self, source, sha256, component, described, concurrent)
+
+    def _component(self, kind: EngineKind, source: bytes, digest: str) -> stock.Component:
+        def make() -> stock.Component:
+            return self._make(kind, source)
+
+        if self._cache is None:
+            return make()
+        return self._cache.component(self.engines.of(kind), digest, self._settings_of(kind), make)
+
+    def _digest_of(self, source: bytes) -> str:
+        """By which the cache finds it."""
+        return digest_of(source) if self._cache else ""
+
+    def _settings_of(self, kind: EngineKind) -> str:
+        return f"{self.engines.key(kind)}{self._settings}"
 
     def _fuse(
         self, parts: Mapping[str, CompiledComponent], joins: Sequence[Join]
@@ -252,12 +276,15 @@ class Engine:
         binaries = {name: _binary(part.source) for name, part in parts.items()}
         return fuse_what_compiles(binaries, joins, self._compile)
 
-    def _make(self, engine: WasmEngine, source: bytes) -> stock.Component:
+    def _make(self, kind: EngineKind, source: bytes) -> stock.Component:
         """Compiles a component, in its bridge where it has one."""
+        engine = self.engines.of(kind)
         try:
             wasm = _binary(source)
             return self._bridged(engine, wasm) or stock.Component(engine, wasm)
         except WasmtimeError as error:
+            if kind.concurrent != self.engines.concurrencies[-1] and needs_concurrency(str(error)):
+                raise _NeedsConcurrency from None
             reasons = ": ".join(filter(None, (self.features.advice(str(error)), str(error))))
             raise InvalidArgument(f"not a component that can run: {reasons}") from None
 
@@ -283,16 +310,3 @@ def _binary(source: bytes) -> bytes:
     """The bytes of the component that `source` is, or that a core module is run as."""
     wasm = source if source.startswith(_WASM_MAGIC) else bytes(wat2wasm(source))
     return component_of(wasm) if is_module(wasm) else wasm
-
-
-def _wasm_engine(features: WasmFeatures, *, metered: bool, slots: int | None) -> WasmEngine:
-    config = Config()
-    if slots is not None:
-        use_slots(config, slots)
-    config.epoch_interruption = True
-    config.consume_fuel = metered
-    pointer: Any = config.ptr()
-    ffi.wasmtime_config_wasm_component_model_implements_set(pointer, True)
-    ffi.wasmtime_config_wasm_component_model_map_set(pointer, True)
-    features.apply(pointer)
-    return WasmEngine(config)

@@ -92,8 +92,7 @@ class InstancePool:
         self._on_import = on_import
         self._surroundings = surroundings or Surroundings()
         self._metered = limits.fuel_max is not None
-        wasm = engine.metered if self._metered else engine.wasm
-        self._wasm_engine = capi.pointer_value(wasm.ptr())
+        self._wasm_engine = capi.pointer_value(compiled.wasm(metered=self._metered).ptr())
         self._linkage = Linkage(self._wasm_engine, compiled, log)
         self._exports = Exports(compiled, name)
         self._share = Share(name, limits.cpu_weight)

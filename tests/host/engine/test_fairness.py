@@ -28,6 +28,7 @@ from lath_host.engine.threads import (
     Share,
     Slice,
 )
+from lath_host.engine.wasm_engines import EngineKind
 
 CONTEXT = CallContext()
 
@@ -187,6 +188,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @contextmanager
 def cutting_off(engine: Engine, slices: int) -> Iterator[None]:
     """Ends that many polls of guests, one after the other, by advancing the epoch in the middle of each."""
+    wasm = engine.engines.of(EngineKind())
 
     def cut_off() -> None:
         for polls in range(engine.epochs.polls + 1, engine.epochs.polls + 1 + slices):
@@ -194,7 +196,7 @@ def cutting_off(engine: Engine, slices: int) -> Iterator[None]:
                 over.wait(0.0001)
             for _ in range(INLINE_TICKS):
                 engine.epochs.now += 1
-                capi.engine_increment_epoch(capi.pointer_value(engine.wasm.ptr()))
+                capi.engine_increment_epoch(capi.pointer_value(wasm.ptr()))
 
     over = threading.Event()
     thread = threading.Thread(target=cut_off)

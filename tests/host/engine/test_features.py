@@ -70,9 +70,9 @@ async def test_what_is_on_by_default_is_what_wasmtime_takes_unasked(engine: Engi
 async def test_all_that_can_be_turned_on_or_off_can_be_so_at_once() -> None:
     for on in (True, False):
         async with Engine(threads=1, features=WasmFeatures(dict.fromkeys(PROPOSALS, on))) as engine:
-            await engine.compile(b"(component)")
+            compiled = await engine.compile(b"(component)")
             assert engine.features.enabled == (tuple(PROPOSALS) if on else ())
-            _ = engine.metered
+            _ = compiled.wasm(metered=True)
 
 
 def test_an_unknown_feature_is_refused_with_those_that_are_known() -> None:

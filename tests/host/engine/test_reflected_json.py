@@ -97,7 +97,7 @@ def test_what_several_functions_have_in_common_is_written_once() -> None:
 
 async def test_a_compiled_component_is_read_back_as_it_was_reflected(engine: Engine) -> None:
     compiled = await engine.compile(MISCHIEF)
-    reflected = reflect(await compiled.prepared(metered=False), engine.wasm)
+    reflected = reflect(await compiled.prepared(metered=False), compiled.wasm(metered=False))
     found = reread(reflected)
     assert found == reflected
     assert repr(found.world) == repr(reflected.world)
