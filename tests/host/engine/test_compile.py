@@ -87,7 +87,7 @@ async def test_a_resource_of_the_world_itself_goes_with_its_instance(engine: Eng
         (b"nonsense", "not a component"),
         (b"", "not a component"),
         (b"\0asm\x0d\0\x01\0cut off", "not a component"),
-        (b"(module)", "not a component"),
+        (b"(module)", "exports no function '_start'"),
         (b"\xff\xfe", "not a component"),
     ],
 )
