@@ -146,6 +146,13 @@ class Asking:
     async def ask(self, url: str, *args: Any, **options: Any) -> IncomingResponse:
         return await self._client.send(request(url, *args, **options))
 
+    def waiting(self) -> list[bool]:
+        """Of each connection that waits for a request, whether something has come on it."""
+        assert self._client._transport is not None
+        connector = self._client._transport.result()._session.connector
+        assert connector is not None
+        return [protocol.should_close for waiting in connector._conns.values() for protocol, _ in waiting]
+
     async def text(self, url: str, *args: Any, **options: Any) -> str:
         return (await read(await self.ask(url, *args, **options))).decode()
 

@@ -80,6 +80,7 @@ class Transport:
             max_field_size=FIELD_BYTES_MAX,
             max_headers=FIELDS_MAX,
             trace_configs=[_tracing()],
+            request_class=_OnCleanConnection,
         )
 
     async def close(self) -> None:
@@ -170,6 +171,19 @@ class _CountedSocket(socket.socket):
             self._budget.open -= 1
             self._budget = None
         super().close()
+
+
+class _OnCleanConnection(aiohttp.ClientRequest):
+    """A request that takes no connection on which something has come that nobody asked for.
+
+    It would be taken for the answer (RFC 9112, 9.2 has clients close such a connection; aiohttp does not).
+    """
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        protocol = conn.protocol
+        if protocol is not None and protocol.exception() is None and protocol.should_close:
+            raise aiohttp.ServerDisconnectedError("a response that nobody had asked for has come")
+        return await super().send(conn)
 
 
 class Download:

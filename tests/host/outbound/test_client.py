@@ -163,6 +163,25 @@ async def test_a_connection_that_the_server_has_closed_meanwhile_costs_a_get_not
         assert server.connections == 2
 
 
+async def test_a_response_that_nobody_asked_for_is_nobodys_answer() -> None:
+    unasked = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(ok(b"answer"))
+        await unasked.wait()
+        writer.write(ok(b"unasked"))
+        await head(reader)
+
+    async with serving(answer) as server, asking(server.origin) as component:
+        assert await component.text(server.origin) == "answer"
+        assert component.waiting() == [False]
+        unasked.set()
+        await eventually(lambda: component.waiting() == [True])
+        assert await component.text(server.origin) == "answer"
+        assert server.connections == 2
+
+
 async def test_a_name_that_was_given_is_asked_by_that_name() -> None:
     ways = WaysOut(resolver=Answers(db_test=["127.0.0.1"]))
     async with serving(ok(b"by name")) as server:
