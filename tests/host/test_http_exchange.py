@@ -423,6 +423,29 @@ async def test_the_trace_goes_on_and_its_spans_end_with_the_body(
     assert server.attributes["lath.bytes_in"] == server.attributes["lath.bytes_out"] == len(b"firstlast")
 
 
+async def test_a_guest_is_told_the_span_that_it_runs_in(
+    way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = await way.serve_python()
+    came = [("traceparent", ASKER.traceparent.encode()), ("x-a", b"1")]
+    with telemetry.use(ASKER):
+        unrecorded = await way.ask(link, path_with_query="/about", headers=came)
+    assert unrecorded.headers == came
+    await unrecorded.body.aclose()
+    monkeypatch.setenv("LATH_TRACE_DIR", str(tmp_path))
+    await asyncio.to_thread(telemetry.setup, "exchange")
+    try:
+        with telemetry.use(ASKER):
+            recorded = await way.ask(link, path_with_query="/about", headers=came)
+        await whole(recorded)
+        await eventually(lambda: way.running == 0)
+    finally:
+        await asyncio.to_thread(telemetry.shutdown)
+    _, server = (await asyncio.to_thread(read_traces, tmp_path))[ASKER.trace_id].spans()
+    inside = f"00-{ASKER.trace_id}-{server.span_id}-01".encode()
+    assert recorded.headers == [("x-a", b"1"), ("traceparent", inside)]
+
+
 async def test_a_small_exchange_is_one_message_each_way(way: Way) -> None:
     """Beside the component it is none."""
     link = await way.serve(HELLO)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Final, Protocol
 
 from lath.errors import CallCancelled, DeadlineExceeded
-from lath.http import HttpRequest, HttpResponse, ResponseBody
+from lath.http import Header, HttpRequest, HttpResponse, ResponseBody
 from lath.http.serving import request_of, result_of
 from lath.rpc import IncomingCall, Streamed
-from lath.telemetry import current_span, measuring, sampled
+from lath.subjects import HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath.telemetry import current_span, inject, measuring, sampled
 from lath_host.components.imports import ENDLESS, GuestCall
 from lath_host.components.local import LocalCall, LocalTarget, observed
 from lath_host.engine.linkage import CallContext
 from lath_host.engine.usage import tell_bytes
+
+_TRACE: Final = (HEADER_TRACEPARENT, HEADER_TRACESTATE)
 
 
 class HttpServing(Protocol):
@@ -86,7 +89,10 @@ class HttpWay:
         left_ms = int((deadline - asyncio.get_running_loop().time()) * 1000)
         if left_ms <= 0:
             raise DeadlineExceeded(f"the time-out passed before the request to {self._id} was run")
-        sizes = _Sizes(request) if sampled() else None
+        sizes = None
+        if sampled():
+            sizes = _Sizes(request)
+            request.headers = _within_span(request.headers)
         handler = self._serving(interface)
         # Its imports have time-outs of their own: it may go on for long after the deadline of the head.
         context = GuestCall(ENDLESS, app_version)
@@ -153,6 +159,14 @@ async def _observe(
         error = await ended
         if error is not None:
             raise error
+
+
+def _within_span(headers: list[Header]) -> list[Header]:
+    """With the span that the guest runs in: what came names the one before it."""
+    trace: dict[str, str] = {}
+    inject(trace)
+    kept = [header for header in headers if header[0].lower() not in _TRACE]
+    return kept + [(name, value.encode()) for name, value in trace.items()]
 
 
 class _Sizes:

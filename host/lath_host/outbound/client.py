@@ -68,10 +68,11 @@ class OutgoingClient:
             self._refusals.tell(destination)
             raise HttpFailure(_DENIED)
         path = path_of(request)
+        given = telemetry.current()
         began, kind = perf_counter(), "cancelled"
         try:
             with _span(request, destination, path) as span:
-                outcome = await self._outcome(request, destination, path)
+                outcome = await self._outcome(request, destination, path, given)
                 if isinstance(outcome, HttpFailure):
                     (kind,) = outcome.code
                     span.fail(kind, str(outcome))
@@ -94,15 +95,20 @@ class OutgoingClient:
                 await self._transport.result().close()
 
     async def _outcome(
-        self, request: OutgoingRequest, destination: Destination, path: str
+        self,
+        request: OutgoingRequest,
+        destination: Destination,
+        path: str,
+        given: telemetry.TraceContext | None,
     ) -> IncomingResponse | HttpFailure:
         try:
-            return await self._send(request, destination, path)
+            return await self._send(request, destination, path, headers_of(request, given))
         except HttpFailure as failure:
             return failure
 
-    async def _send(self, request: OutgoingRequest, destination: Destination, path: str) -> IncomingResponse:
-        headers = headers_of(request)
+    async def _send(
+        self, request: OutgoingRequest, destination: Destination, path: str, headers: list[tuple[str, str]]
+    ) -> IncomingResponse:
         if self._transport is None:
             self._transport = asyncio.get_running_loop().create_task(self._ways.transport(self._budget))
         try:

@@ -8,6 +8,7 @@ from typing import Final
 from lath import telemetry
 from lath.errors import InvalidArgument
 from lath.subjects import HEADER_TRACEPARENT, HEADER_TRACESTATE
+from lath.telemetry import TraceContext
 from lath_host.engine.http.fields import FORBIDDEN
 from lath_host.engine.http.messages import HttpFailure, OutgoingRequest
 from lath_host.outbound.rules import DEFAULT_PORTS, Destination
@@ -15,6 +16,7 @@ from lath_host.outbound.rules import DEFAULT_PORTS, Destination
 _PATH: Final = re.compile(r"/[!-~]*")
 _LENGTH: Final = "content-length"
 _LENGTH_DIGITS_MAX: Final = 19
+_TRACE: Final = (HEADER_TRACEPARENT, HEADER_TRACESTATE)
 _URI_INVALID: Final = "HTTP-request-URI-invalid"
 
 
@@ -48,10 +50,14 @@ def path_of(request: OutgoingRequest) -> str:
     return path
 
 
-def headers_of(request: OutgoingRequest) -> list[tuple[str, str]]:
-    """What the guest has set, checked, and the current trace context where the guest has set none.
+def headers_of(request: OutgoingRequest, given: TraceContext | None) -> list[tuple[str, str]]:
+    """What the guest has set, checked, and the current trace context where the guest has set none of its own.
 
     What belongs to the connection is left out: guests cannot set it, and no other way in is left to it here.
+
+    Args:
+        request: Whose header.
+        given: The trace context that the guest was given. One that passes it on has set none of its own.
 
     Raises:
         HttpFailure: The header says another length of the body than it has, or a value is not UTF-8.
@@ -63,11 +69,19 @@ def headers_of(request: OutgoingRequest) -> list[tuple[str, str]]:
         if lower not in FORBIDDEN and (lower != _LENGTH or lower not in names):
             headers.append((name, _text(name, value)))
         names.add(lower)
-    if HEADER_TRACEPARENT in names:
+    return _in_trace(headers, given)
+
+
+def _in_trace(headers: list[tuple[str, str]], given: TraceContext | None) -> list[tuple[str, str]]:
+    parents = [value for name, value in headers if name.lower() == HEADER_TRACEPARENT]
+    passed_on = given is not None and parents == [given.traceparent]
+    if parents and not passed_on:
         return headers
     trace: dict[str, str] = {}
-    telemetry.inject(trace)  # a tracestate of the guest's says nothing without a traceparent
-    return [header for header in headers if header[0].lower() != HEADER_TRACESTATE] + list(trace.items())
+    telemetry.inject(trace)
+    # A tracestate of the guest's says nothing without a traceparent.
+    kept = [header for header in headers if header[0].lower() not in _TRACE]
+    return kept + list(trace.items())
 
 
 def _check_length(request: OutgoingRequest) -> None:

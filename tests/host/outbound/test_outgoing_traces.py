@@ -72,6 +72,16 @@ async def test_a_guest_that_traces_by_itself_has_its_way() -> None:
     assert fields(request, "tracestate") == ["mine=1"]
 
 
+async def test_a_guest_that_passes_its_trace_on_does_not_hide_the_span_of_its_request(traced: Path) -> None:
+    passed_on = {"TraceParent": HERE.traceparent.encode(), "tracestate": b"vendor=1"}
+    async with serving(ok()) as server, asking(server.origin) as component:
+        with telemetry.use(HERE):
+            await component.text(server.origin, headers=passed_on)
+    span = await asyncio.to_thread(recorded, traced)
+    assert fields(server.requests[0], "traceparent") == [f"00-{TRACE_ID}-{span.span_id}-01"]
+    assert fields(server.requests[0], "tracestate") == ["vendor=1"]
+
+
 async def test_a_sampled_request_is_a_span_between_the_guest_and_the_server(traced: Path) -> None:
     async with serving(ok()) as server, asking(server.origin) as component:
         with telemetry.use(HERE):
