@@ -80,6 +80,16 @@ def test_the_examples_agree_on_the_interface_between_them() -> None:
     assert copy.read_text() == (EXAMPLES / "textstats/wit/text.wit").read_text()
 
 
+async def test_a_package_that_is_not_there_is_named_with_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "wit").mkdir()
+    (tmp_path / "wit/a.wit").write_text("package a:b;\nworld w { export f: func(); }\n")
+    (tmp_path / "app.py").write_text("import a_package_that_nobody_has\n")
+    (tmp_path / "requirements.txt").write_text("a-package-that-nobody-has>=1  # for the test\n")
+    with pytest.raises(InvalidArgument, match="a_package_that_nobody_has") as caught:
+        await build(tmp_path)
+    assert f"pip install -r {tmp_path / 'requirements.txt'}" in caught.value.message
+
+
 async def test_a_python_component_without_the_extra_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,8 +168,9 @@ class TcpSocket(Local):
         if sockets.loopback.has(remote):
             self.join(sockets.loopback.connect(remote))
             return
-        if self._own is not None or not (remote in sockets.listening or sockets.reaches("tcp", remote)):
+        if not (remote in sockets.listening or sockets.reaches("tcp", remote)):
             raise sockets.unreachable("tcp", remote)
+        self._own = None
         number = self._descriptor.system.connect_ex(remote.to_system())
         if number == errno.EADDRNOTAVAIL:
             raise SocketFailure("address-in-use")  # there is no port left to connect from

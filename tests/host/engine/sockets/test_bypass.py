@@ -186,6 +186,21 @@ async def test_a_socket_of_the_guests_own_loopback_reaches_nobody_outside(
         assert await told.connect("127.0.0.1", guarded, handle) == DENIED
 
 
+async def test_a_socket_of_the_guests_own_loopback_connects_to_whom_it_may(
+    engine: Engine, socket_guest: CompiledComponent
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        async with telling(engine, socket_guest, f"127.0.0.1:{port}") as told:
+            handle = await told.tcp()
+            await told("tcp-socket-start-bind", handle, told.network, address("127.0.0.1", 0))
+            await told("tcp-socket-finish-bind", handle)
+            await told.connect("127.0.0.1", port, handle)
+            accepted, peer = server.accept()
+            with accepted:
+                assert await told("tcp-socket-local-address", handle) == address(*peer)
+
+
 async def test_what_is_denied_is_told_once_with_what_would_allow_it(
     engine: Engine, socket_guest: CompiledComponent, caplog: pytest.LogCaptureFixture
 ) -> None:
