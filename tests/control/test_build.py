@@ -80,6 +80,7 @@ def test_the_examples_agree_on_the_interface_between_them() -> None:
     assert copy.read_text() == (EXAMPLES / "textstats/wit/text.wit").read_text()
 
 
+@pytest.mark.timeout(300)
 async def test_a_package_that_is_not_there_is_named_with_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "wit").mkdir()
     (tmp_path / "wit/a.wit").write_text("package a:b;\nworld w { export f: func(); }\n")
