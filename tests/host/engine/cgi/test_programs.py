@@ -197,6 +197,22 @@ async def test_a_program_need_not_read_its_stdin(engine: Engine) -> None:
         assert fetched <= 2
 
 
+async def test_with_the_program_ends_the_wait_for_more_of_its_stdin(engine: Engine) -> None:
+    ended: list[str] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"some"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("fetching")
+
+    async with serving_program(engine, program(ECHO)) as script:
+        with pytest.raises(DeadlineExceeded):
+            await script.ask(method="POST", body=body(), timeout_ms=50)
+        await eventually(lambda: ended == ["fetching"])
+
+
 async def test_a_client_that_goes_away_ends_the_program(engine: Engine) -> None:
     async with serving_program(engine, program(HEAD, POUR)) as script:
         response = await script.ask()
