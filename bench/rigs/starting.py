@@ -28,8 +28,8 @@ from lath_host.engine.reflect import reflect
 _PARTS: Final = {
     "read": "reading the file",
     "digest": "its digest",
-    "load": "Engine.compile with the cache: digest, check of the compiled file, deserialize, description",
-    "check": "the digest of the compiled file",
+    "load": "Engine.compile with the cache: digest, deserialize, description",
+    "check": "the digest of the compiled file: only where it was written since it was hashed",
     "deserialize": "wasmtime mapping the compiled file",
     "reflect": "reading the component's types through the C API: not where their description is kept",
     "instantiate": "a pool with its first instance",
