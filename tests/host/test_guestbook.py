@@ -21,7 +21,7 @@ from lath_host.testing import InProcessLattice
 
 BOOK = "demo:guestbook/book@0.1.0"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("guestbook")]
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ class TcpSocket(Local):
         self._sockets: GuestSockets = guest.sockets
         self._descriptor = Descriptor(system)
         self._backlog = _BACKLOG
+        self._may_listen = False
         self._own_listener: OwnListener | None = None
         self._own: tuple[Endpoint, Endpoint | None] | None = None
         """Its addresses, and its peer's, on the guest's own loopback."""
@@ -91,6 +92,7 @@ class TcpSocket(Local):
         if sockets.binds("tcp", local):
             self._descriptor.system.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._descriptor.system.bind(local.to_system())
+            self._may_listen = sockets.listens("tcp", local)
         elif local.address.is_loopback and local.port == 0:
             self._own = (sockets.loopback.bind(local), None)
         else:
@@ -103,7 +105,7 @@ class TcpSocket(Local):
         try:
             if self._own is not None:
                 self._own_listener = self._sockets.loopback.listen(local, min(self._backlog, _BACKLOG))
-            elif self._sockets.listens("tcp", local):
+            elif self._may_listen:
                 self._descriptor.system.listen(self._backlog)
                 self._sockets.listening.add(local)
             else:

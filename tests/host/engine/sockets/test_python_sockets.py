@@ -44,7 +44,7 @@ class Script:
 """
 Run = Callable[[str], Awaitable[str]]
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("python-sockets")]
 
 
 @pytest.fixture(scope="module")

@@ -191,6 +191,17 @@ async def test_a_guest_accepts_what_connects(told: Told) -> None:
     assert await told("blocking-read", source, 10) == {"closed": None}
 
 
+async def test_a_guest_listens_at_a_port_that_the_system_chooses(
+    engine: Engine, socket_guest: CompiledComponent
+) -> None:
+    async with telling(engine, socket_guest, f"listen:{LOOPBACK}:0") as told:
+        listener, port = await told.listen(LOOPBACK)
+        async with connected(port) as (_, writer):
+            _, source, _ = await told.accept(listener)
+            writer.write(b"in")
+            assert await told("blocking-read", source, 10) == b"in"
+
+
 async def test_a_wait_mixes_timers_and_sockets(told: Told) -> None:
     listener, port = await told.listen(LOOPBACK)
     comes = await told("tcp-socket-subscribe", listener)
