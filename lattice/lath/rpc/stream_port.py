@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 from lath import telemetry
@@ -31,6 +32,8 @@ _FINAL: Final = frozenset({"end", "error", "stop", "gone"})
 """What needs no answer where its stream is over."""
 _DIGITS_MAX: Final = 18
 _STATUS: Final = "Status"
+_MENTIONS_MAX: Final = 1000
+"""Messages that wait to be written at once, of those that nobody waits for."""
 
 _log = telemetry.get_logger("lath.rpc")
 _ports: Final[weakref.WeakKeyDictionary[Bus, StreamPort]] = weakref.WeakKeyDictionary()
@@ -47,6 +50,7 @@ class StreamPort:
         self._opened = False
         self._ends: dict[str, End] = {}
         self._replies: dict[str, Callable[[Msg], None]] = {}
+        self._mentions: set[asyncio.Task[None]] = set()
         self._readers = 0
         self._looking: asyncio.Task[None] | None = None
 
@@ -130,6 +134,16 @@ class StreamPort:
         if self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look(), name="lath-streams")
 
+    def mention(
+        self, client: BusClient, subject: str, data: bytes, reply: str, headers: Mapping[str, str]
+    ) -> None:
+        """Sends a message without waiting; behind others, where much waits to be written."""
+        if client.post(subject, data, reply, headers) or len(self._mentions) >= _MENTIONS_MAX:
+            return
+        task = asyncio.get_running_loop().create_task(_publish(client, subject, data, reply, headers))
+        self._mentions.add(task)
+        task.add_done_callback(self._mentions.discard)
+
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
         try:
@@ -163,7 +177,7 @@ class StreamPort:
             elif take is not None:
                 take(msg)
             elif HEADER_ASK in headers and may_answer(msg.reply):
-                self.client.post(msg.reply, b"")  # nobody waits for that call
+                self.mention(self.client, msg.reply, b"", "", {})  # nobody waits for that call
             return
         verb, _, digits = text.partition(",")
         if verb not in _VERBS or not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX):
@@ -175,4 +189,12 @@ class StreamPort:
 
     def _answer(self, msg: Msg, verb: str, data: bytes, headers: dict[str, str]) -> None:
         if may_answer(msg.reply):
-            self.client.post(msg.reply, data, "", {HEADER_STREAM: f"{verb},0", **headers})
+            told = {HEADER_STREAM: f"{verb},0", **headers}
+            self.mention(self.client, msg.reply, data, "", told)
+
+
+async def _publish(
+    client: BusClient, subject: str, data: bytes, reply: str, headers: Mapping[str, str]
+) -> None:
+    with suppress(nats_errors.Error):  # the connection is gone, and with it the stream
+        await client.publish(subject, data, reply, dict(headers) or None)

@@ -163,9 +163,10 @@ class End:
             self._mention("ask", self._count())
 
     def _mention(self, verb: str, count: int) -> None:
-        """Says something that need not arrive: it is asked for, or said, again."""
+        """Says something without waiting. Should it not arrive: it is asked for, or said, again."""
         if self._peer:
-            self._client.post(self._peer, b"", self._reply(), {HEADER_STREAM: f"{verb},{count}"})
+            headers = {HEADER_STREAM: f"{verb},{count}"}
+            self._port.mention(self._client, self._peer, b"", self._reply(), headers)
 
     def _reply(self) -> str:
         """The reply subject of a message that goes out now."""
@@ -284,7 +285,7 @@ class OutgoingStream(End):
     def _tell(self, error: LathError) -> None:
         if self._peer and self._error is None:
             told = {HEADER_STREAM: "error,0", **headers_of(error)}
-            self._client.post(self._peer, body_of(error), self._reply(), told)
+            self._port.mention(self._client, self._peer, body_of(error), self._reply(), told)
 
     def _on(self, verb: str, count: int, msg: Msg) -> None:
         if verb in ("stop", "gone"):
