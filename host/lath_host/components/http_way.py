@@ -96,13 +96,15 @@ class HttpWay:
         handler = self._serving(interface)
         # Its imports have time-outs of their own: it may go on for long after the deadline of the head.
         context = GuestCall(ENDLESS, app_version)
-        try:
-            async with asyncio.timeout_at(deadline):
-                response = await handler.serve(
-                    request, context=context, timeout_ms=self._timeout_ms() or left_ms
-                )
-        except TimeoutError:
-            raise DeadlineExceeded(f"{self._id} did not answer within {left_ms} ms") from None
+        limit_ms = self._timeout_ms() or left_ms
+        if limit_ms <= left_ms:
+            response = await handler.serve(request, context=context, timeout_ms=limit_ms)
+        else:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    response = await handler.serve(request, context=context, timeout_ms=limit_ms)
+            except TimeoutError:
+                raise DeadlineExceeded(f"{self._id} did not answer within {left_ms} ms") from None
         if sizes is not None:
             sizes.follow(response)
         return response

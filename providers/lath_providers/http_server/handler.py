@@ -165,9 +165,11 @@ class Handler:
         response = await self._serve(served.link, request, timeout_ms=served.config.timeout_ms)
         try:
             headers = response_headers(response)
+            bodiless = head.method == "HEAD" or response.status in NO_BODY
+            if response.whole is not None and not bodiless and not response.trailers:
+                _say_length(headers, len(response.whole))
             outcome.status = response.status
             await exchange.start(response.status, self._with_close(exchange, headers, refused=False))
-            bodiless = head.method == "HEAD" or response.status in NO_BODY
             async for chunk in response.body:
                 if bodiless:
                     break  # nobody gets it: there is no use in making the rest
@@ -250,6 +252,12 @@ def _check(head: RequestHead, served: ServedLink) -> None:
 
 def _too_large(served: ServedLink) -> Refusal:
     return Refusal(413, f"the request's body is above {served.config.body_bytes_max} bytes")
+
+
+def _say_length(headers: list[tuple[bytes, bytes]], length: int) -> None:
+    """Says how long the body is, where the guest has not: so it needs no chunks."""
+    if not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", b"%d" % length))
 
 
 def _trace_of(head: RequestHead) -> telemetry.TraceContext | None:
