@@ -17,9 +17,11 @@ from http_components import ECHO, HELLO
 from http_front import RawClient
 from http_python_guest import build_http_guest
 
+from lath import telemetry
 from lath.config import ConfigStore
 from lath.links import LinkStore
 from lath.model import LinkSpec
+from lath.telemetry.tracetree import read_traces
 from lath.testing import eventually
 from lath.verbs import LinkOps
 from lath_host.testing import InProcessLattice, engine, hosts, lattice_in_process, presence_ttl_ms
@@ -122,6 +124,33 @@ def python_web(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("web") / "web.wasm"
     path.write_bytes(build_http_guest())
     return path
+
+
+@pytest.fixture
+async def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
+    """A folder that the spans of the host and of the server are written into; ask for it before `site`."""
+    monkeypatch.setenv("LATH_TRACE_DIR", str(tmp_path))
+    await asyncio.to_thread(telemetry.setup, "host")
+    yield tmp_path
+    await asyncio.to_thread(telemetry.shutdown)
+
+
+async def test_a_request_is_one_trace_from_its_client_to_the_component(traces: Path, site: Site) -> None:
+    await site.serve("hello", HELLO, {"path": "/hello"})
+    trace_id, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    async with await site.client() as client:
+        assert (await client.get("/hello", f"traceparent: 00-{trace_id}-{parent}-01")).status == 200
+        assert (await client.get("/hello", f"traceparent: 00-{'1' * 32}-{parent}-00")).status == 200
+    await site.stop()
+    await site.stopped()
+    await asyncio.to_thread(telemetry.shutdown)
+    found = await asyncio.to_thread(read_traces, traces)
+    assert "1" * 32 not in found
+    (root,) = found[trace_id].roots
+    assert (root.name, root.kind, root.parent_id) == ("GET /hello/", "server", parent)
+    assert root.attributes["lath.link"] == "web.hello.wasi.http.hello"
+    inside = [span for span in root.walk() if span is not root]
+    assert any("incoming-handler.handle" in span.name for span in inside), [span.name for span in inside]
 
 
 async def test_components_are_served_by_both_versions_and_by_their_paths(site: Site) -> None:
