@@ -14,7 +14,7 @@ from http_tls import trusting, write_pair
 
 from lath.http import HttpRequest, HttpResponse
 from lath.testing import eventually
-from lath_providers.http_server.http1 import SLICE_BYTES
+from lath_providers.http_server.http1 import SLICE_BYTES, Http1Connection
 
 
 async def test_a_request_reaches_its_component_as_it_was_sent() -> None:
@@ -319,12 +319,12 @@ async def test_pipelined_requests_are_answered_in_order_one_at_a_time() -> None:
 
 
 async def test_what_a_client_pipelines_waits_in_the_network_not_in_memory() -> None:
-    go_on = asyncio.Event()
+    turns = asyncio.Semaphore(0)
 
     async def waits(request: HttpRequest) -> HttpResponse:
         if request.body is not None:
             await whole_body(request)
-        await go_on.wait()
+        await turns.acquire()
         return text("x")
 
     one = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -333,13 +333,14 @@ async def test_what_a_client_pipelines_waits_in_the_network_not_in_memory() -> N
         client.writer.write(one * 1_000_000)
         await eventually(lambda: len(front.seen) == 1)
         (connection,) = front.places["app"].listener._front.connections
-        await eventually(lambda: len(connection.pipeline) > 0)  # type: ignore[attr-defined]
-        for _ in range(200):
-            await asyncio.sleep(0)
-        assert len(connection.pipeline) <= SLICE_BYTES // len(one) + 1  # type: ignore[attr-defined]
-        assert len(connection._held) <= 512 * 1024  # type: ignore[attr-defined]
+        assert isinstance(connection, Http1Connection)
+        await eventually(lambda: connection._held)
+        for answered in range(1, 30):
+            turns.release()
+            await eventually(lambda: len(front.seen) > answered)  # noqa: B023  # asked at once
+            assert len(connection.pipeline) <= SLICE_BYTES // len(one) + 1
+            assert len(connection._held) <= 512 * 1024
         assert client.writer.transport.get_write_buffer_size() > 0
-        go_on.set()
 
 
 async def test_garbage_behind_a_request_does_not_get_into_its_answer() -> None:
