@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nats.aio.msg import Msg
 
 from lath import telemetry
-from lath.errors import ConnectionLost, DeadlineExceeded, Internal, PayloadTooLarge
+from lath.errors import ConnectionLost, DeadlineExceeded, Internal, NotConnected, PayloadTooLarge
 from lath.rpc.bulk import INLINE_BYTES_MAX
 from lath.rpc.call import Following
 from lath.rpc.caller import Caller
@@ -150,7 +150,10 @@ class Exchanges:
             return Answer(msg.data, None, upload)
         if not may_answer(msg.reply):
             raise Internal(f"the answer of {pending.route.target} names no inbox to pull from")
-        port = await StreamPort.of(self._bus)
+        try:
+            port = await StreamPort.of(self._bus)
+        except NotConnected as e:  # the call has run
+            raise ConnectionLost(f"{pending.route.target} had answered, but {e.message}") from e
         stream = port.incoming(client, msg.reply)
         await stream.start()
         return Answer(msg.data, stream, upload)

@@ -48,7 +48,7 @@ from lath.rpc.routes import SubjectCache
 from lath.rpc.running import Running
 from lath.rpc.stats import CallStats
 from lath.rpc.stream_port import StreamPort
-from lath.rpc.streams import OPEN
+from lath.rpc.streams import OPEN, IncomingStream
 from lath.subjects import (
     CANCEL_FUNCTION,
     HEADER_BULK,
@@ -250,7 +250,7 @@ class CallServer:
             near = headers.get(HEADER_NEAR, "")
             incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace, near)
             if HEADER_STREAM in headers:
-                incoming.stream = (await StreamPort.of(self._bus)).incoming(self._bus.nc, msg.reply)
+                incoming.stream = await self._stream(msg)
             handling = self._traced if telemetry.sampled() else self._handle
             result = await handling(call, incoming)
             if result is None:
@@ -327,6 +327,12 @@ class CallServer:
             return await port.pull(self._bus.nc, msg.reply, size)
         except TransferFailed as e:
             raise Unavailable(f"the payload of the call could not be pulled: {e}") from e
+
+    async def _stream(self, msg: Msg) -> IncomingStream:
+        try:
+            return (await StreamPort.of(self._bus)).incoming(self._bus.nc, msg.reply)
+        except NotConnected as e:
+            raise Unavailable(f"what follows the call cannot be read: {e.message}") from e
 
     async def _answer_bulk(self, msg: Msg, result: bytes) -> None:
         if len(result) > PAYLOAD_BYTES_MAX:

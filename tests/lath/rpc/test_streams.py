@@ -599,3 +599,28 @@ async def test_allow_responses_is_all_that_streams_need(
         assert renewed != answer.stream.subject
         go.set()
         assert await whole(answer) == b"last"
+
+
+async def test_who_cannot_connect_a_second_time_says_whether_the_call_has_run(
+    caller_bus: Bus, server_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused() -> Any:
+        raise errors.NotConnected("no second connection")
+
+    async def handle(call: IncomingCall) -> Streamed:
+        return Streamed(b"", following(waiting(b"first")))
+
+    async with serving(caller_bus, server_bus, handle) as (server, call):
+        with monkeypatch.context() as patched:
+            patched.setattr(server_bus, "bulk", refused)
+            with pytest.raises(errors.Unavailable, match="no second connection"):
+                await call(following(made(b"body")))
+            with pytest.raises(errors.ConnectionLost, match="no second connection"):
+                await call()
+        monkeypatch.setattr(caller_bus, "bulk", refused)
+        with pytest.raises(errors.ConnectionLost, match="had answered, but no second connection"):
+            await call()
+        with pytest.raises(errors.NotConnected):
+            await call(following(made(b"body")))
+        monkeypatch.setattr(streams, "GONE_S", 0.2)
+        await eventually(lambda: server.inflight == 0)
