@@ -81,6 +81,8 @@ def describe(error: ValidationError) -> str:
     for detail in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in detail["loc"])
         message = detail["msg"].removeprefix("Value error, ").removeprefix("invalid_argument: ")
+        if detail["type"] == "extra_forbidden":
+            message = "there is no such field"
         problems.append(f"{where}: {message}" if where else message)
     rest = len(problems) - _PROBLEMS_SHOWN_MAX
     return "; ".join(problems[:_PROBLEMS_SHOWN_MAX]) + (f"; and {rest} more" if rest > 0 else "")

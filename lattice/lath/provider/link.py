@@ -82,4 +82,6 @@ class Link:
         try:
             return model_type.model_validate(dict(self.config))
         except ValidationError as e:
-            raise InvalidArgument(f"link config: {describe(e)}") from None
+            unknown = any(each["type"] == "extra_forbidden" for each in e.errors(include_url=False))
+            known = f"; the fields are {', '.join(sorted(model_type.model_fields))}" if unknown else ""
+            raise InvalidArgument(f"link config: {describe(e)}{known}") from None

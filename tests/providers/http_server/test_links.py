@@ -164,7 +164,10 @@ async def test_settings_of_a_listener_that_disagree_fail_the_later_link_by_name(
         ({"path": "a"}, "path"),
         ({"timeout_ms": "soon"}, "timeout_ms"),
         ({"tls_cert": "/nowhere/cert.pem", "tls_key": "/nowhere/key.pem"}, "tls_cert"),
-        ({"colour": "red"}, "colour"),
+        (
+            {"colour": "red"},
+            "colour: there is no such field; the fields are access_log, address, body_bytes_max",
+        ),
         ({"address": "name.invalid:1"}, "name.invalid:1"),
     ],
 )
