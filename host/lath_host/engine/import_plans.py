@@ -109,15 +109,17 @@ class PendingImport:
     arena: Arena | None = None
 
     def answer(self, value: Any) -> None:
-        """Takes the answer.
+        """Takes the answer. One of the host's own that may have handles is laid out in the poll, once.
 
         Raises:
             InvalidArgument: It is not of the import's type.
         """
-        if self.plan.lower_result is not None:
+        plan = self.plan
+        if plan.lower_result is not None:
             self.value = value
-            self.arena = Arena()
-            self.data = self.plan.lower_result(value, self.arena)
+            if plan.own is None or not plan.lowers_handles:
+                self.arena = Arena()
+                self.data = plan.lower_result(value, self.arena)
         elif value is not None:
             raise InvalidArgument(f"result: expected nil (the function returns nothing), got {value!r:.80}")
         self.answered = True

@@ -12,7 +12,7 @@ import pytest
 from http_front import echo, fronting, hello, streaming, text, whole_body
 from http_tls import trusting, write_pair
 
-from lath.http import HttpRequest, HttpResponse
+from lath.http import HttpRequest, HttpResponse, WholeBody
 from lath.testing import eventually
 from lath_providers.http_server.http1 import SLICE_BYTES, Http1Connection
 
@@ -70,6 +70,18 @@ async def test_head_gets_the_headers_alone_and_the_connection_goes_on() -> None:
     async with fronting(sized) as front, await front.client() as client:
         assert (await client.get(method="HEAD")).header("content-length") == "4"
         assert (await client.get()).text == "four"
+
+
+async def test_a_body_that_is_there_as_a_whole_comes_with_its_length_and_without_chunks() -> None:
+    async def complete(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, [], WholeBody(b"four"), whole=b"four")
+
+    async with fronting(complete) as front, await front.client() as client:
+        for _ in range(2):
+            answer = await client.get()
+            assert (answer.text, answer.header("content-length")) == ("four", "4")
+            assert answer.header("transfer-encoding") is None
+        assert (await client.get(method="HEAD")).header("content-length") is None
 
 
 @pytest.mark.parametrize("status", [204, 304])
