@@ -18,6 +18,7 @@ from lath_host.engine.http.fields import FIELDS_BYTES_MAX, Fields
 from lath_host.engine.http.messages import HttpFailure
 from lath_host.engine.http.outgoing import ANSWERS, FutureResponse, IncomingResponse, OutgoingMessageRequest
 from lath_host.engine.http.responses import OutgoingResponse
+from lath_host.engine.limits import Limits
 from lath_host.engine.values import KEPT_BYTES_MAX, Kept
 from lath_host.engine.wasi import WasiGuest
 
@@ -41,6 +42,8 @@ _BODY = """
       (call $body (local.get $size) (i32.const 0))
       (local.set $body (i32.load (i32.const 4)))
 """
+PATIENT = Limits(timeout_ms=60_000)
+"""36 MB of headers take seconds where others want the machine as well."""
 _SET_PATH = "[method]outgoing-request.set-path-with-query"
 _SPACES = "a" + " " * 62000
 
@@ -56,7 +59,7 @@ def drop(name: str, local: str) -> str:
 @pytest.mark.parametrize("each", [_HEADER, _BODY], ids=["headers", "bodies"])
 async def test_a_guest_that_drops_none_of_them_is_stopped(engine: Engine, each: str) -> None:
     compiled = await engine.compile(serving(_MANY.format(each=each) + _ANSWER, data=_SPACES))
-    async with serving_pool(engine, compiled) as served:
+    async with serving_pool(engine, compiled, PATIENT) as served:
         with pytest.raises(LimitExceeded, match=str(KEPT_BYTES_MAX)):
             await served.ask()
 
@@ -68,7 +71,7 @@ async def test_a_guest_that_drops_none_of_them_is_stopped(engine: Engine, each: 
 )
 async def test_a_guest_that_drops_them_goes_on(engine: Engine, each: str) -> None:
     compiled = await engine.compile(serving(_MANY.format(each=each) + _ANSWER, data=_SPACES))
-    async with serving_pool(engine, compiled) as served:
+    async with serving_pool(engine, compiled, PATIENT) as served:
         assert await whole(await served.ask()) == b""
 
 
