@@ -118,8 +118,10 @@ class Continued:
             return await anext(self._rest)
         except StopAsyncIteration:
             self._rest = None
-            self._ended()
-            await self._close()
+            try:
+                self._ended()
+            finally:
+                await self._close()
             raise
         except Exception:
             await self._close()
