@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lath.errors import InvalidArgument, PayloadTooLarge
@@ -25,12 +25,15 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""However busy the machine is."""
 GOOD: dict[str, Any] = {
     "method": "GET", "scheme": "http", "authority": "a:1", "path_with_query": "/", "headers": [["a", b"b"]],
     "body": None,
 }  # fmt: skip
 
 
+@PATIENT
 @given(TOKENS, st.sampled_from(["http", "https", "h2c+x"]), TARGETS, TARGETS, FIELDS, BODIES, FIELDS)
 def test_a_request_comes_back_as_it_was(
     method: str,
@@ -45,6 +48,7 @@ def test_a_request_comes_back_as_it_was(
     assert wire.unpack_request(wire.pack_request(request, body, trailers)) == (request, body, trailers)
 
 
+@PATIENT
 @given(st.integers(100, 599), FIELDS, st.binary(max_size=100), FIELDS)
 def test_a_response_comes_back_as_it_was(
     status: int, headers: list[tuple[str, bytes]], body: bytes, trailers: list[tuple[str, bytes]]
@@ -53,11 +57,13 @@ def test_a_response_comes_back_as_it_was(
     assert wire.unpack_response(packed) == (status, headers, body, trailers)
 
 
+@PATIENT
 @given(FIELDS)
 def test_trailers_come_back_as_they_were(trailers: list[tuple[str, bytes]]) -> None:
     assert wire.unpack_trailers(wire.pack_trailers(trailers)) == trailers
 
 
+@PATIENT
 @given(st.binary(max_size=200) | ANYTHING.map(msgpack.packb))
 def test_whatever_comes_is_read_or_refused(payload: bytes) -> None:
     for read in (wire.unpack_request, wire.unpack_response, wire.unpack_trailers):
@@ -65,6 +71,7 @@ def test_whatever_comes_is_read_or_refused(payload: bytes) -> None:
             read(payload)  # type: ignore[operator]
 
 
+@PATIENT
 @given(st.sampled_from(sorted(GOOD)), ANYTHING)
 def test_a_request_with_anything_in_one_place_is_read_as_it_is_or_refused(key: str, value: Any) -> None:
     payload = msgpack.packb({**GOOD, key: value})
