@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import signal
 import time
@@ -421,6 +422,30 @@ async def test_the_trace_goes_on_and_its_spans_end_with_the_body(
     assert (server.name, server.kind) == (f"{HANDLER}.handle", "server")
     assert server.end_ns > began_ns > server.start_ns
     assert server.attributes["lath.bytes_in"] == server.attributes["lath.bytes_out"] == len(b"firstlast")
+
+
+async def test_a_response_that_breaks_off_is_an_error_of_its_spans_and_of_nobody_else(
+    way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, about: unheard.append(about))
+    link = await way.serve_python()
+    monkeypatch.setenv("LATH_TRACE_DIR", str(tmp_path))
+    await asyncio.to_thread(telemetry.setup, "exchange")
+    try:
+        with telemetry.use(ASKER):
+            response = await way.ask(link, path_with_query="/head-then-trap")
+        with pytest.raises(Trap):
+            await whole(response)
+        await eventually(lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "lath-http-observed"])
+    finally:
+        await asyncio.to_thread(telemetry.shutdown)
+    spans = (await asyncio.to_thread(read_traces, tmp_path))[ASKER.trace_id].spans()
+    assert [span.kind for span in spans] == ["client", "server"]
+    assert "unreachable" in spans[-1].error
+    del response
+    gc.collect()
+    assert unheard == []
 
 
 async def test_a_guest_is_told_the_span_that_it_runs_in(

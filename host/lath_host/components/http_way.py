@@ -143,24 +143,28 @@ async def _observe(
     request: HttpRequest,
     begun: asyncio.Future[HttpResponse],
 ) -> None:
-    with ExitStack() as sides:
-        sides.enter_context(observed("client", target_id, target.instance_id, call))
-        sides.enter_context(observed("server", target_id, target.instance_id, call))
-        response = await target.http_local(call, request)
-        if response.whole is not None:
+    ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+    def end(error: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_result(error)
+
+    try:
+        with ExitStack() as sides:
+            sides.enter_context(observed("client", target_id, target.instance_id, call))
+            sides.enter_context(observed("server", target_id, target.instance_id, call))
+            response = await target.http_local(call, request)
+            if response.whole is not None:
+                begun.set_result(response)
+                return
+            response.body = Ending(response.body, len, end)
             begun.set_result(response)
-            return
-        ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-
-        def end(error: BaseException | None) -> None:
-            if not ended.done():
-                ended.set_result(error)
-
-        response.body = Ending(response.body, len, end)
-        begun.set_result(response)
-        error = await ended
-        if error is not None:
-            raise error
+            error = await ended
+            if error is not None:
+                raise error  # for the spans and the metrics
+    except Exception:
+        if not begun.done():  # from then on who reads the body is told
+            raise
 
 
 def _within_span(headers: list[Header]) -> list[Header]:
