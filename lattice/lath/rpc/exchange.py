@@ -11,6 +11,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 from lath import telemetry
@@ -102,7 +103,7 @@ class Exchanges:
         reply = replies.subject(pending.call_id)
         if not nc.post(pending.subject, payload, reply, headers):
             await nc.publish(pending.subject, payload, reply, headers)
-        return await self._answer(pending, await pending.future, nc, linked, None)
+        return await self._answer(pending, await pending.future, nc, deadline, linked, None)
 
     async def _send_on(
         self,
@@ -134,13 +135,19 @@ class Exchanges:
                     pending.subject, payload, stream.subject, {**headers, HEADER_STREAM: OPEN}
                 )
                 msg = await pending.future
-            return await self._answer(pending, msg, port.client, linked, upload)
+            return await self._answer(pending, msg, port.client, deadline, linked, upload)
         except BaseException:
             await upload.stop()
             raise
 
     async def _answer(
-        self, pending: Pending, msg: Msg, client: BusClient, linked: bool, upload: _Upload | None
+        self,
+        pending: Pending,
+        msg: Msg,
+        client: BusClient,
+        deadline: float,
+        linked: bool,
+        upload: _Upload | None,
     ) -> Answer:
         headers = msg.headers
         if not headers:
@@ -148,14 +155,26 @@ class Exchanges:
         check(pending, msg, linked)
         if headers.get(HEADER_STREAM) != OPEN:
             return Answer(msg.data, None, upload)
+        target = pending.route.target
         if not may_answer(msg.reply):
-            raise Internal(f"the answer of {pending.route.target} names no inbox to pull from")
-        try:
-            port = await StreamPort.of(self._bus)
-        except NotConnected as e:  # the call has run
-            raise ConnectionLost(f"{pending.route.target} had answered, but {e.message}") from e
+            raise Internal(f"the answer of {target} names no inbox to pull from")
+        try:  # the call has run, whatever goes wrong here
+            async with asyncio.timeout_at(deadline):
+                port = await StreamPort.of(self._bus)
+        except NotConnected as e:
+            raise ConnectionLost(f"{target} had answered, but {e.message}") from e
+        except nats_errors.Error as e:
+            raise ConnectionLost(f"{target} had answered, but the connection to the bus broke") from e
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"{target} had answered, but its stream could not be read in time"
+            ) from None
         stream = port.incoming(client, msg.reply)
-        await stream.start()
+        try:
+            await stream.start()
+        except BaseException:
+            await stream.aclose()
+            raise
         return Answer(msg.data, stream, upload)
 
 
@@ -188,10 +207,12 @@ class _Upload:
     async def stop(self) -> None:
         """Sends no more of it."""
         self._task.cancel()
+        self._stream.leave()  # which a task that is cancelled before its first step does not
         await asyncio.wait([self._task])
-        self._stream.leave()
 
     async def close(self) -> None:
         """Wants no more of it either."""
-        await self.stop()
-        await self._body.chunks.aclose()
+        try:
+            await self.stop()
+        finally:
+            await self._body.chunks.aclose()

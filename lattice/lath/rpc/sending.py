@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from lath.errors import ConnectionLost, DeadlineExceeded, Internal, InvalidArgument, Unavailable
+from lath.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    NotConnected,
+    Unavailable,
+)
 from lath.rpc.bulk import INLINE_BYTES_MAX, BulkPort, Offer, TransferFailed, announced_size
 from lath.rpc.failure import error_of, nobody
 from lath.rpc.pending import Pending
@@ -123,6 +131,10 @@ class Sending:
             async with asyncio.timeout_at(deadline):
                 port = await BulkPort.of(self._bus)
                 return await port.pull(client, msg.reply, size)
+        except NotConnected as e:
+            raise ConnectionLost(f"{target} had answered, but {e.message}") from e
+        except nats_errors.Error as e:
+            raise ConnectionLost(f"{target} had answered, but the connection to the bus broke") from e
         except TimeoutError:
             raise DeadlineExceeded(
                 f"{target} had answered, but its {size} bytes did not come in time"

@@ -160,7 +160,10 @@ class End:
             self.fail(ConnectionLost(f"nothing was heard of the other end of the stream for {GONE_S:g} s"))
         elif self._peer and (self._struck or now - max(self._heard, self._asked) >= ASK_EVERY_S):
             self._asked = now
-            self._mention("ask", self._count())
+            self._ask()
+
+    def _ask(self) -> None:
+        self._mention("ask", self._count())
 
     def _mention(self, verb: str, count: int) -> None:
         """Says something without waiting. Should it not arrive: it is asked for, or said, again."""
@@ -390,6 +393,11 @@ class IncomingStream(End):
             self._received += len(data)
             self._chunks.append(data)
             self._wake()
+
+    def _ask(self) -> None:
+        super()._ask()
+        if self._reader is not None and not self._reader.done():
+            self._mention("pull", self._permitted)  # the last one may have been lost
 
     def _count(self) -> int:
         return self._permitted

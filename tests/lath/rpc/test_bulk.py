@@ -172,6 +172,21 @@ async def test_a_truncated_chunk_fails_the_call_that_it_belongs_to(caller_bus: B
     await idle(server_bus)
 
 
+async def test_a_large_result_for_which_there_is_no_second_connection_has_been_made(
+    caller_bus: Bus, server_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused() -> None:
+        raise errors.NotConnected("no second connection")
+
+    async def large(call: IncomingCall) -> bytes:
+        return bytes(MIB)
+
+    async with CallServer(server_bus, "blob", "i1", large), Caller(caller_bus, None, "app") as caller:
+        monkeypatch.setattr(caller_bus, "bulk", refused)
+        with pytest.raises(errors.ConnectionLost, match="had answered, but no second connection"):
+            await caller.call("blob", TAIL, b"", linked=True)
+
+
 async def test_a_result_that_nobody_fetches_is_given_up(
     caller_bus: Bus, server_bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

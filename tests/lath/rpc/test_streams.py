@@ -434,6 +434,32 @@ async def test_a_restart_of_the_server_fails_streams_and_the_next_one_works(
         assert await whole(await call(following(made(b"again")))) == b"again"
 
 
+async def test_a_lost_pull_is_said_again(caller_bus: Bus, server_bus: Bus, soon: None) -> None:
+    pieces = 3 * streams.MESSAGES_PER_PULL
+    lost: list[str] = []
+
+    async def handle(call: IncomingCall) -> Streamed:
+        return Streamed(b"", following(made(*[b"."] * pieces)))
+
+    async with serving(caller_bus, server_bus, handle) as (_, call):
+        port = await StreamPort.of(server_bus)
+        take = port._take
+
+        def lose(msg: Msg) -> None:
+            verb = (msg.headers or {}).get(HEADER_STREAM, "").partition(",")[0]
+            if verb == "ask":
+                port._take = take  # type: ignore[method-assign]
+            if verb == "pull" and lost:
+                return
+            lost.append(verb)
+            take(msg)
+
+        port._take = lose  # type: ignore[method-assign]
+        async with asyncio.timeout(10):
+            assert await whole(await call()) == b"." * pieces
+    assert "ask" in lost
+
+
 async def test_lost_bytes_are_an_error_and_no_shorter_stream(caller_bus: Bus, server_bus: Bus) -> None:
     go = asyncio.Event()
 
@@ -622,5 +648,22 @@ async def test_who_cannot_connect_a_second_time_says_whether_the_call_has_run(
             await call()
         with pytest.raises(errors.NotConnected):
             await call(following(made(b"body")))
+        monkeypatch.setattr(streams, "GONE_S", 0.2)
+        await eventually(lambda: server.inflight == 0)
+
+
+async def test_a_second_connection_that_is_slow_to_come_does_not_outlast_the_deadline(
+    caller_bus: Bus, server_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def handle(call: IncomingCall) -> Streamed:
+        return Streamed(b"", following(waiting(b"first")))
+
+    async with serving(caller_bus, server_bus, handle) as (server, call):
+        monkeypatch.setattr(caller_bus, "bulk", never)
+        with pytest.raises(errors.DeadlineExceeded, match="had answered"):
+            await call(timeout_ms=200)
         monkeypatch.setattr(streams, "GONE_S", 0.2)
         await eventually(lambda: server.inflight == 0)
