@@ -14,7 +14,8 @@ from lath_host.outbound.addresses import Address
 from lath_host.outbound.socket_rules import Transport
 
 GUEST_SOCKETS_MAX: Final = 128
-"""Sockets that one guest may have open: each may hold 64 KiB of what it has written, so 8 MiB in all."""
+"""Sockets that one guest may have open: each may hold 64 KiB of what it has written, so 8 MiB in all. The ends of
+a connection of a guest to itself count beside its sockets."""
 GUEST_LOOKUPS_MAX: Final = 16
 """Look-ups that one guest may have begun: more wait in nobody's memory."""
 _LEARNED_MAX: Final = 256
@@ -43,7 +44,7 @@ class GuestSockets:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.loopback = Loopback()
+        self.loopback = Loopback(self)
         self.listening: set[Endpoint] = set()
         self.lookups = 0
         self._open: set[Closable] = set()

@@ -3,7 +3,7 @@
 Event loops wake themselves through a pair of sockets, which where there is no `socketpair` (as in Python
 guests) is made by listening on loopback and connecting to that. So a guest may do this without any rule, but
 none of it touches the system's loopback: a connection is a pair of the process's own, and ports are the
-guest's own too.
+guest's own too. Both of the pair count among the guest's sockets from the start, whether or not they are accepted.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import socket
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
 from lath_host.engine.sockets.codes import SocketFailure
+from lath_host.engine.sockets.descriptor import Descriptor
 from lath_host.engine.sockets.endpoints import Endpoint
 from lath_host.engine.wasi.poll import Signal
 
@@ -28,12 +29,12 @@ class OwnEnd:
     """One end of a connection of a guest to itself.
 
     Attributes:
-        system: What carries its bytes.
+        carrier: What carries its bytes.
         local: Its address.
         remote: That of the other end.
     """
 
-    system: socket.socket
+    carrier: Descriptor
     local: Endpoint
     remote: Endpoint
 
@@ -53,10 +54,28 @@ class OwnListener:
     changed: Signal = field(default_factory=Signal)
 
 
-class Loopback:
-    """All that one guest listens at for itself."""
+class Account(Protocol):
+    """Counts what a guest has open."""
 
-    def __init__(self) -> None:
+    def check(self) -> None:
+        """Raises SocketFailure where one more would be too many."""
+
+    def opened(self, socket: Descriptor) -> None:
+        """It counts from now on."""
+
+    def closed(self, socket: Descriptor) -> None:
+        """It counts no more."""
+
+
+class Loopback:
+    """All that one guest listens at for itself.
+
+    Args:
+        account: Counts the ends of its connections.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
         self._listeners: dict[Endpoint, OwnListener] = {}
         self._ports = count()
 
@@ -80,12 +99,15 @@ class Loopback:
         """One end of a new connection; the other waits to be accepted.
 
         Raises:
-            SocketFailure: Too many wait already.
+            SocketFailure: Too many wait already, or are open.
         """
         listener = self._listeners[remote]
         if len(listener.waiting) >= listener.backlog:
             raise SocketFailure("connection-refused")
-        near, far = socket.socketpair()
+        self._account.check()
+        near, far = map(Descriptor, socket.socketpair())
+        for carrier in (near, far):
+            self._account.opened(carrier)
         local = self.bind(remote)
         listener.waiting.append(OwnEnd(far, remote, local))
         listener.changed.notify()
@@ -96,4 +118,9 @@ class Loopback:
         listener = self._listeners.pop(local, None)
         if listener is not None:
             for end in listener.waiting:
-                end.system.close()
+                self.release(end.carrier)
+
+    def release(self, carrier: Descriptor) -> None:
+        """Closes an end of a connection."""
+        carrier.close()
+        self._account.closed(carrier)

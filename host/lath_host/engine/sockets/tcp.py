@@ -134,9 +134,8 @@ class TcpSocket(Local):
 
     def _accepted(self) -> list[Local]:
         if self._own_listener is not None:
-            end = self._own_listener.waiting.popleft()
             accepted = TcpSocket(self._guest, self.family, new_system_socket(self.family, socket.SOCK_STREAM))
-            accepted.join(end)
+            accepted.join(self._own_listener.waiting.popleft())
         else:
             system, _ = self._descriptor.system.accept()
             accepted = TcpSocket(self._guest, self.family, system)
@@ -193,7 +192,7 @@ class TcpSocket(Local):
     def join(self, end: OwnEnd) -> None:
         """Its bytes go over a connection of the guest to itself from now on."""
         self._own = (end.local, end.remote)
-        self._carrier = Descriptor(end.system)
+        self._carrier = end.carrier
 
     def connected(self) -> list[Local]:
         """Its streams, now that it is connected."""
@@ -267,9 +266,9 @@ class TcpSocket(Local):
             self._closed()
 
     def _closed(self) -> None:
-        for descriptor in (self._carrier, self._descriptor):
-            if descriptor is not None:
-                descriptor.close()
+        if self._carrier is not None:
+            self._sockets.loopback.release(self._carrier)
+        self._descriptor.close()
         self._sockets.closed(self)
 
     def _check(self, *states: State) -> None:

@@ -12,6 +12,7 @@ import pytest
 from socket_guests import Told, address, telling
 
 from lath_host.engine import CompiledComponent, Engine
+from lath_host.engine.sockets.guest_sockets import GUEST_SOCKETS_MAX
 
 DENIED = "access-denied"
 INVALID = "invalid-argument"
@@ -199,6 +200,27 @@ async def test_a_socket_of_the_guests_own_loopback_connects_to_whom_it_may(
             accepted, peer = server.accept()
             with accepted:
                 assert await told("tcp-socket-local-address", handle) == address(*peer)
+
+
+async def test_connections_of_a_guest_to_itself_count_before_anybody_accepts_them(
+    engine: Engine, socket_guest: CompiledComponent
+) -> None:
+    async with telling(engine, socket_guest) as told:
+        listener, port = await told.listen("127.0.0.1")
+        handle = await told.tcp()
+        code = await told("start-connect", handle, told.network, address("127.0.0.1", port))
+        while code is None:
+            await told("drop-tcp-socket", handle)
+            assert engine.sockets.open <= GUEST_SOCKETS_MAX
+            handle = await told.tcp()
+            if not isinstance(handle, int):
+                break
+            code = await told("start-connect", handle, told.network, address("127.0.0.1", port))
+        assert "new-socket-limit" in (handle, code)
+        await told("drop-tcp-socket", listener)
+        assert isinstance(await told.tcp(), int)
+        assert engine.sockets.open <= 3
+    assert engine.sockets.open == 0
 
 
 async def test_what_is_denied_is_told_once_with_what_would_allow_it(
