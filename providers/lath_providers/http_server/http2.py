@@ -101,8 +101,7 @@ class Http2Connection(asyncio.Protocol):
         self._front.closed(self)
         self._deadline.cancel()
         self._writable.set()
-        for exchange in list(self._exchanges.values()):
-            exchange.lost()
+        self._lose_all()
 
     def shutdown(self) -> None:
         if self._ended:
@@ -120,7 +119,7 @@ class Http2Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable.clear()
-        self._wait()
+        self._deadline.set(self._settings.stall_timeout_ms / 1000)
 
     def resume_writing(self) -> None:
         self._writable.set()
@@ -129,8 +128,8 @@ class Http2Connection(asyncio.Protocol):
     def _wait(self) -> None:
         """Sets the deadline of what the connection waits for now."""
         if not self._writable.is_set():
-            self._deadline.set(self._settings.stall_timeout_ms / 1000)
-        elif self._ended:
+            return  # it takes what was sent, or is cut off, whatever it asks for meanwhile
+        if self._ended:
             self._deadline.set(LINGER_S)
         elif self._exchanges:
             self._deadline.clear()
@@ -193,7 +192,8 @@ class Http2Connection(asyncio.Protocol):
             case WindowUpdated() | RemoteSettingsChanged():
                 for exchange in self._exchanges.values():
                     exchange.window_opened()
-            case ConnectionTerminated():
+            case ConnectionTerminated():  # h2 sends nothing any more
+                self._lose_all()
                 self._transport.close()
 
     def _begin(self, event: RequestReceived) -> None:
@@ -251,12 +251,16 @@ class Http2Connection(asyncio.Protocol):
             self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             self._end(429, "too many streams were reset")
 
+    def _lose_all(self) -> None:
+        """Nobody takes any of the responses."""
+        for exchange in list(self._exchanges.values()):
+            exchange.lost()
+
     def _end(self, status: int, reason: str) -> None:
         """Ends the connection, since its client does what it must not; h2 has a GOAWAY that says so."""
         self._front.refused(self._peer, status, reason)
         self._ended = True
-        for exchange in self._exchanges.values():
-            exchange.lost()
+        self._lose_all()
         self._flush()
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -102,9 +102,8 @@ class Http2Exchange:
             self._continue = False
             self._h2.send_headers(self._id, [(b":status", b"100")])
             self._flush()
-        while not self._body and self.unread and not self._gone:
-            self._change = asyncio.get_running_loop().create_future()
-            await self._in_time(self._change, "the request's body took too long")
+        if self._awaits_more():
+            await self._in_time(self._more(), "the request's body took too long")
         if self._gone:
             raise Refusal(400, "the request's body was broken off")
         body = bytes(self._body)
@@ -129,8 +128,7 @@ class Http2Exchange:
             window = self._h2.local_flow_control_window(self._id)
             size = min(len(rest), window, self._h2.max_outbound_frame_size)
             if size <= 0:
-                self._room = asyncio.get_running_loop().create_future()
-                await self._in_time(self._room, "the response was not taken")
+                await self._in_time(self._window(), "the response was not taken")
                 continue
             self._h2.send_data(self._id, bytes(rest[:size]))
             self._flush()
@@ -160,7 +158,22 @@ class Http2Exchange:
         self._finished = self._gone = True
         _wake(self._change)
 
-    async def _in_time(self, change: asyncio.Future[None], otherwise: str) -> None:
+    def _awaits_more(self) -> bool:
+        return not self._body and self.unread and not self._gone
+
+    async def _more(self) -> None:
+        """Until something of the body has come, or its end. Frames with nothing in them win no time."""
+        while self._awaits_more():
+            self._change = asyncio.get_running_loop().create_future()
+            await self._change
+
+    async def _window(self) -> None:
+        """Until the client takes more of this response. What it takes of others wins no time."""
+        while self._h2.local_flow_control_window(self._id) <= 0:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    async def _in_time(self, change: Awaitable[None], otherwise: str) -> None:
         try:
             async with asyncio.timeout(self._stall_s):
                 await change

@@ -11,7 +11,7 @@ from h2.errors import ErrorCodes
 from http2_client import Http2Client
 from http_front import echo, fronting, hello, streaming, text, whole_body
 from http_tls import trusting, write_pair
-from hyperframe.frame import PingFrame
+from hyperframe.frame import GoAwayFrame, PingFrame, WindowUpdateFrame
 
 from lath.http import HttpRequest, HttpResponse
 from lath.testing import eventually
@@ -252,3 +252,76 @@ async def test_connect_is_not_served() -> None:
     async with fronting(hello) as front, Http2Client.to(front.port) as client:
         assert (await (await client.ask("CONNECT", "")).answer()).status == 501
         assert front.seen == []
+
+
+async def test_frames_that_bring_nothing_win_no_time() -> None:
+    async def large(request: HttpRequest) -> HttpResponse:
+        return streaming(_ones())
+
+    async with fronting(large, stall_timeout_ms="200") as front:
+        await front.link("reader", whole_and_hello, path="/read")
+        async with Http2Client.to(front.port, window_bytes=1_000) as client:
+            client.h2.acknowledge_received_data = lambda *_: None  # type: ignore[method-assign]
+            taken = await client.ask("GET", "/")
+            sent = await client.ask("PUT", "/read", end=False)
+
+            def cut_off() -> bool:
+                client.raw(WindowUpdateFrame(0, window_increment=1).serialize())
+                if not sent.headers:
+                    client.raw_data(sent.id, b"")
+                return taken.reset_code is not None and bool(sent.headers)
+
+            await eventually(cut_off)
+            assert dict(sent.headers)[":status"] == "408"
+
+
+async def test_a_client_that_takes_nothing_is_cut_off_whatever_it_asks_for_meanwhile() -> None:
+    async def large(request: HttpRequest) -> HttpResponse:
+        return streaming(_ones())
+
+    async with (
+        fronting(large, stall_timeout_ms="200") as front,
+        Http2Client.to(front.port, window_bytes=2**30, receive_bytes=4096) as client,
+    ):
+        client.raw(WindowUpdateFrame(0, window_increment=2**30).serialize())
+        await client.ask("GET", "/")
+        client.deaf()
+
+        def cut_off() -> bool:
+            other = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(other, ASKED, end_stream=True)
+            client.reset(other)
+            return front.places["app"].listener.connections == 0
+
+        await eventually(lambda: bool(front.seen))
+        await eventually(cut_off)
+        await eventually(lambda: front.places["app"].served.running == 0)
+
+
+async def test_a_client_that_says_goodbye_and_takes_nothing_ends_what_it_had_asked_for() -> None:
+    async def large(request: HttpRequest) -> HttpResponse:
+        return streaming(_ones())
+
+    async with (
+        fronting(large) as front,
+        Http2Client.to(front.port, window_bytes=2**30, receive_bytes=4096) as client,
+    ):
+        client.raw(WindowUpdateFrame(0, window_increment=2**30).serialize())
+        await client.ask("GET", "/")
+        client.deaf()
+        await eventually(lambda: bool(front.seen))
+        client.raw(GoAwayFrame(0, last_stream_id=0, error_code=0).serialize())
+        await eventually(lambda: front.places["app"].served.running == 0)
+
+
+ASKED = [(":method", "GET"), (":authority", "localhost"), (":scheme", "http"), (":path", "/")]
+
+
+async def _ones() -> AsyncIterator[bytes]:
+    while True:
+        yield b"1" * 65_536
+
+
+async def whole_and_hello(request: HttpRequest) -> HttpResponse:
+    await whole_body(request)
+    return await hello(request)

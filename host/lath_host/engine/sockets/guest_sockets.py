@@ -14,8 +14,8 @@ from lath_host.outbound.addresses import Address
 from lath_host.outbound.socket_rules import Transport
 
 GUEST_SOCKETS_MAX: Final = 128
-"""Sockets that one guest may have open: each may hold 64 KiB of what it has written, so 8 MiB in all. The ends of
-a connection of a guest to itself count beside its sockets."""
+"""Sockets that one guest may have open: each may hold 64 KiB of what it has written, so 8 MiB in all. The
+ends of a connection of a guest to itself count beside its sockets."""
 GUEST_LOOKUPS_MAX: Final = 16
 """Look-ups that one guest may have begun: more wait in nobody's memory."""
 _LEARNED_MAX: Final = 256

@@ -3,7 +3,7 @@
 Event loops wake themselves through a pair of sockets, which where there is no `socketpair` (as in Python
 guests) is made by listening on loopback and connecting to that. So a guest may do this without any rule, but
 none of it touches the system's loopback: a connection is a pair of the process's own, and ports are the
-guest's own too. Both of the pair count among the guest's sockets from the start, whether or not they are accepted.
+guest's own too. Both of the pair count among the guest's sockets from the start, accepted or not.
 """
 
 from __future__ import annotations
