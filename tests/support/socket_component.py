@@ -144,7 +144,7 @@ def _types_of(func: Func) -> Iterator[Type]:
         yield from _inside(type_)
 
 
-def _import(interface: Interface, known: set[str]) -> str:
+def imported(interface: Interface, known: set[str]) -> str:
     lines: list[str] = []
     own = list(interface.resources)
     lines += [f'(export "{name}" (type ${name} (sub resource)))' for name in own]
@@ -214,7 +214,7 @@ def _exported(instance: str, function: str, func: Func) -> _Exported:
 def remote_controlled() -> bytes:
     """The component, in text."""
     known: set[str] = set()
-    imports = [_import(interface, known) for interface in _INTERFACES]
+    imports = [imported(interface, known) for interface in _INTERFACES]
     exported = [
         _exported(interface.name.partition("/")[2].partition("@")[0], function, func)
         for interface in _INTERFACES
