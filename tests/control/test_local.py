@@ -45,6 +45,7 @@ async def test_a_detached_lattice_is_found_by_its_context_and_ended_whole() -> N
     assert up.code == 0, up.err
     try:
         assert up.json["nats_url"].endswith(f":{up.json['port']}") and up.json["port"] > 0
+        assert (Path(up.json["logs"]) / "host-2.log").is_file()
         hosts = await run("get", "hosts", "-o", "json")
         assert [host["friendly_name"] for host in hosts.json] == ["host-1", "host-2"]
         again = await run("up", "--detach", "--port", "0")

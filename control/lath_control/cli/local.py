@@ -17,6 +17,7 @@ from lath_control.context import DEFAULT_LATTICE
 from lath_control.local.detached import down as take_down
 from lath_control.local.detached import up_detached
 from lath_control.local.lattice import HOSTS_MAX, LocalLattice, LocalOptions
+from lath_control.local.state import StateFile
 
 root = typer.Typer()
 
@@ -46,6 +47,7 @@ async def up(
     if detach:
         with session.out.errors.status(f"starting lattice {lattice} …"):
             state = await up_detached(options)
+        logs = str(StateFile(lattice).logs)
         session.out.done(
             {
                 "lattice": lattice,
@@ -54,9 +56,10 @@ async def up(
                 "hosts": list(state.hosts),
                 "context": state.context,
                 "keeper_pid": state.keeper.pid,
+                "logs": logs,
             },
             f"lattice {lattice} is up at {state.nats_url}, hosts: {hosts} (context {context}); "
-            "'lath down' ends it",
+            f"'lath down' ends it; logs: {logs}",
         )
         return True
     return await _hold(session, options)
