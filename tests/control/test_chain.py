@@ -112,3 +112,5 @@ async def test_one_component_three_times_over_three_hosts_makes_one_trace(tmp_pa
         f"one > two > three > no answer from http://127.0.0.1:{ports['8090']}/: ErrorCode_HttpRequestDenied"
     )
     assert denied in printed
+    log = (tmp_path / "state/lath/local/default/logs/host-3.log").read_text()
+    assert f'"allow_host": "http://127.0.0.1:{ports["8090"]}"' in log
