@@ -16,29 +16,22 @@ from lath import telemetry
 from lath.bus.sink import sink
 from lath.errors import (
     CallCancelled,
-    ConnectionLost,
     DeadlineExceeded,
     Draining,
     Internal,
     InvalidArgument,
     LathError,
-    LimitExceeded,
-    NotConnected,
     Overloaded,
     PermissionDenied,
-    Unavailable,
 )
 from lath.names import check_name, check_target
 from lath.rpc.absent import AbsentCallers
+from lath.rpc.answering import Answering
 from lath.rpc.bulk import (
     INLINE_BYTES_MAX,
-    PAYLOAD_BYTES_MAX,
     STALL_S,
-    BulkPort,
-    TransferFailed,
-    announced_size,
 )
-from lath.rpc.call import Handler, IncomingCall, Streamed
+from lath.rpc.call import Handler, IncomingCall
 from lath.rpc.deadlines import DeadlineWheel
 from lath.rpc.failure import body_of, headers_of
 from lath.rpc.header import CallHeader
@@ -47,8 +40,6 @@ from lath.rpc.replies import may_answer
 from lath.rpc.routes import SubjectCache
 from lath.rpc.running import Running
 from lath.rpc.stats import CallStats
-from lath.rpc.stream_port import StreamPort
-from lath.rpc.streams import OPEN, IncomingStream
 from lath.subjects import (
     CANCEL_FUNCTION,
     HEADER_BULK,
@@ -102,6 +93,7 @@ class CallServer:
         self.instance_id = check_name(instance_id, "instance id")
         self.stats = CallStats()
         self._bus = bus
+        self._answering = Answering(bus)
         self._handler = handler
         self._inflight_max = inflight_max
         self._loop = asyncio.get_running_loop()
@@ -217,12 +209,12 @@ class CallServer:
         if call is not None:
             call.stop(CallCancelled("its caller gave up"))
         if may_answer(msg.reply):
-            self._spawn_refusal(self._publish(msg.reply, b"", None))
+            self._spawn_refusal(self._answering.publish(msg.reply, b"", None))
 
     def _refuse(self, msg: Msg, error: LathError) -> None:
         self.stats.refused += 1
         if may_answer(msg.reply):
-            self._spawn_refusal(self._publish(msg.reply, body_of(error), headers_of(error)))
+            self._spawn_refusal(self._answering.publish(msg.reply, body_of(error), headers_of(error)))
 
     def _spawn_refusal(self, work: Coroutine[Any, Any, None]) -> None:
         if len(self._refusing) >= REFUSING_MAX:
@@ -246,32 +238,32 @@ class CallServer:
             headers = msg.headers or {}
             trace = telemetry.extract(headers)
             telemetry.replace_current(trace)
-            payload = await self._pull(msg) if HEADER_BULK in headers else msg.data
+            payload = await self._answering.payload(msg) if HEADER_BULK in headers else msg.data
             near = headers.get(HEADER_NEAR, "")
             incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace, near)
             if HEADER_STREAM in headers:
-                incoming.stream = await self._stream(msg)
+                incoming.stream = await self._answering.stream(msg)
             handling = self._traced if telemetry.sampled() else self._handle
             result = await handling(call, incoming)
             if result is None:
                 pass  # it went out as a stream
             elif len(result) > INLINE_BYTES_MAX:
-                await self._answer_bulk(msg, result)
+                await self._answering.large(msg, result)
             elif not self._bus.nc.post(msg.reply, result):
-                await self._publish(msg.reply, result, None)
+                await self._answering.publish(msg.reply, result, None)
         except asyncio.CancelledError:
             reason = call.reason or CallCancelled(f"instance {self.instance_id} was stopped")
             kind = reason.kind
-            await self._fail(call, reason)
+            await self._answering.fail(call, reason)
             if call.reason is None:
                 raise
         except LathError as e:
             kind = e.kind
-            await self._fail(call, e)
+            await self._answering.fail(call, e)
         except Exception as e:
             kind = "internal"
             _log.exception("a call failed unexpectedly", subject=call.msg.subject)
-            await self._fail(call, Internal(f"{type(e).__name__}: {e}"))
+            await self._answering.fail(call, Internal(f"{type(e).__name__}: {e}"))
         finally:
             watched.discard(call)
             del self._running[call.key]
@@ -286,7 +278,7 @@ class CallServer:
             result = await self._handler(call)
             if isinstance(result, bytes):
                 return result
-            await self._answer_on(running, result)
+            await self._answering.streamed(running, result)
             return None
         finally:
             if call.stream is not None:
@@ -320,67 +312,14 @@ class CallServer:
             interface = _interface(subject)
             telemetry.record_call("server", self.target, interface, subject.function, kind, duration_ns / 1e6)
 
-    async def _pull(self, msg: Msg) -> bytes:
-        size = announced_size((msg.headers or {})[HEADER_BULK])
-        port = await BulkPort.of(self._bus)
-        try:
-            return await port.pull(self._bus.nc, msg.reply, size)
-        except TransferFailed as e:
-            raise Unavailable(f"the payload of the call could not be pulled: {e}") from e
-
-    async def _stream(self, msg: Msg) -> IncomingStream:
-        try:
-            return (await StreamPort.of(self._bus)).incoming(self._bus.nc, msg.reply)
-        except NotConnected as e:
-            raise Unavailable(f"what follows the call cannot be read: {e.message}") from e
-
-    async def _answer_bulk(self, msg: Msg, result: bytes) -> None:
-        if len(result) > PAYLOAD_BYTES_MAX:
-            raise LimitExceeded(f"the result of {len(result)} bytes is above {PAYLOAD_BYTES_MAX}")
-        port = await BulkPort.of(self._bus)
-        with port.offer(result) as offer:
-            headers = {HEADER_BULK: str(len(result))}
-            await self._publish(msg.reply, b"", headers, reply=offer.subject)
-            try:
-                await offer.wait_pulled()
-            except TransferFailed as e:
-                # Its caller has gone, and there is nobody to tell.
-                _log.info("a large result was not fetched", subject=msg.subject, reason=str(e))
-
-    async def _answer_on(self, call: Running, result: Streamed) -> None:
-        """Answers, and sends what follows. From the answer on the stream says what goes wrong."""
-        body = result.body
-        try:
-            stream = (await StreamPort.of(self._bus)).outgoing()
-            with stream:
-                call.answered = True
-                reply = call.msg.reply
-                await self._publish(reply, result.payload, {HEADER_STREAM: OPEN}, reply=stream.subject)
-                stream.announced()
-                await stream.send(body.chunks, body.after)
-        except NotConnected as e:  # the call has run
-            raise ConnectionLost(f"the result could not be sent: {e.message}") from e
-        finally:
-            await body.chunks.aclose()
-
-    async def _fail(self, call: Running, error: LathError) -> None:
-        if not call.answered:
-            await self._publish(call.msg.reply, body_of(error), headers_of(error))
-
-    async def _publish(self, to: str, data: bytes, headers: dict[str, str] | None, reply: str = "") -> None:
-        """Answers, now or never: a late answer has nobody waiting for it."""
-        try:
-            await self._bus.nc.publish(to, data, reply, headers)
-        except nats_errors.Error as e:
-            _log.warning("could not answer a call", error=repr(e))
-
     # --- the end -------------------------------------------------------------------------------------------
 
     async def drain(self, linger_ms: float = LINGER_MS) -> None:
         """Stops without losing a call. The owner has withdrawn the presence before.
 
-        It leaves the queue group, answers `draining` to calls addressed to it, waits for what runs (each call
-        has its deadline) and at least `linger_ms`, and closes.
+        It leaves the queue group, answers `draining` to calls addressed to it, waits for what runs and at
+        least `linger_ms`, and closes. Each call has its deadline; a stream that follows its answer has none,
+        so the owner bounds the wait.
 
         Args:
             linger_ms: Callers that have not heard yet are answered for this long.

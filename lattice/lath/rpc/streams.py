@@ -20,8 +20,9 @@ The header `Lath-Stream` of a message says `{verb},{bytes}`:
 | `gone` | either | -; there is no such stream (any more) | |
 
 A reader permits as much as it has room for, and more as that is used up: so a slow one stops its writer. An
-end that has heard nothing for a while asks. The other's process answers, whatever its stream waits for: so a
-stream may be silent for hours, and is given up when nobody answers, or the server says that nobody listens.
+end that has heard nothing for a while asks, and a reader that waits says its last `pull` again. The other's
+process answers, whatever its stream waits for: so a stream may be silent for hours, and is given up when
+nobody answers, or the server says that nobody listens.
 """
 
 from __future__ import annotations

@@ -172,16 +172,27 @@ async def test_a_truncated_chunk_fails_the_call_that_it_belongs_to(caller_bus: B
     await idle(server_bus)
 
 
-async def test_a_large_result_for_which_there_is_no_second_connection_has_been_made(
+async def test_who_cannot_connect_a_second_time_says_whether_a_large_call_has_run(
     caller_bus: Bus, server_bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused() -> None:
         raise errors.NotConnected("no second connection")
 
+    made = 0
+
     async def large(call: IncomingCall) -> bytes:
+        nonlocal made
+        made += 1
         return bytes(MIB)
 
     async with CallServer(server_bus, "blob", "i1", large), Caller(caller_bus, None, "app") as caller:
+        with monkeypatch.context() as patched:
+            patched.setattr(server_bus, "bulk", refused)
+            with pytest.raises(errors.ConnectionLost, match="the result could not be sent"):
+                await caller.call("blob", TAIL, b"", linked=True)
+            with pytest.raises(errors.Unavailable, match="could not be pulled"):
+                await caller.call("blob", TAIL, bytes(MIB), linked=True)
+        assert made == 1
         monkeypatch.setattr(caller_bus, "bulk", refused)
         with pytest.raises(errors.ConnectionLost, match="had answered, but no second connection"):
             await caller.call("blob", TAIL, b"", linked=True)
