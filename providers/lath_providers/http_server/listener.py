@@ -19,8 +19,6 @@ from lath_providers.http_server.tls import server_tls
 
 BACKLOG: Final = 1_024
 """Connections that the kernel keeps until they are accepted; it may allow fewer (net.core.somaxconn)."""
-TLS_SHUTDOWN_S: Final = 5.0
-"""How long a client may take to say goodbye."""
 
 _log = telemetry.get_logger("lath.http")
 
@@ -83,12 +81,9 @@ class Listener:
                 for each in sockets:
                     self._servers.append(
                         await loop.create_server(
-                            lambda: Greeting(self._front, self._may_open),
+                            lambda: Greeting(self._front, self._may_open, tls),
                             sock=each,
                             backlog=BACKLOG,
-                            ssl=tls,
-                            ssl_handshake_timeout=self.settings.header_timeout_ms / 1000 if tls else None,
-                            ssl_shutdown_timeout=TLS_SHUTDOWN_S if tls else None,
                             start_serving=False,
                         )
                     )

@@ -403,3 +403,28 @@ async def test_old_tls_is_refused(tmp_path: Path) -> None:
             await front.client(old)
         async with await front.client(trusting()) as client:
             assert (await client.get()).status == 200
+
+
+async def test_connections_count_and_end_in_time_before_they_speak_tls(tmp_path: Path) -> None:
+    async with fronting(
+        hello, connections_max="2", header_timeout_ms="1000", **write_pair(tmp_path)
+    ) as front:
+        async with await front.client(), await front.client() as second:
+            await eventually(lambda: front.places["app"].listener.connections == 2)
+            async with await front.client() as third:
+                assert await third.ended()
+            assert front.places["app"].listener.connections == 2
+            assert await second.ended()
+        await eventually(lambda: front.places["app"].listener.connections == 0)
+        async with await front.client(trusting()) as client:
+            assert (await client.get()).status == 200
+            assert front.places["app"].listener.connections == 1
+
+
+async def test_a_listener_closes_while_clients_have_not_spoken_tls_yet(tmp_path: Path) -> None:
+    async with fronting(hello, **write_pair(tmp_path)) as front, await front.client() as client:
+        listener = front.places["app"].listener
+        await eventually(lambda: listener.connections == 1)
+        await front.unlink("app")
+        assert await client.ended()
+        assert listener.connections == 0
