@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from lath.codec import ComponentHandle, unpack_for_type
 from lath.codec.handles import parse_tokens
-from lath.errors import DeadlineExceeded, Draining, Internal, InvalidArgument, LimitExceeded, PayloadTooLarge
+from lath.errors import DeadlineExceeded, Draining, InvalidArgument
 from lath.http import HttpRequest, HttpResponse
 from lath.model import ComponentDescription, Link, Presence
 from lath.names import CLIENT_SOURCE, NO_LINK, new_id
@@ -27,23 +27,18 @@ from lath_host.components.held import HeldHandles, near_of
 from lath_host.components.http_way import HttpWay
 from lath_host.components.imports import GuestCall, Imports
 from lath_host.components.local import LocalCall, observed
-from lath_host.components.offered import Offer, Offered
+from lath_host.components.offered import Offer, Offered, sendable
 from lath_host.components.parts import ComponentParts
 from lath_host.components.programs import check_program, http_serving, offered_world, service_of
+from lath_host.components.reach import Reach
 from lath_host.components.service_run import ServiceRun
 from lath_host.engine.admission import Admission
 from lath_host.engine.engine import CompiledComponent
 from lath_host.engine.limits import Limits, PoolStats
 from lath_host.engine.linkage import ImportHandler
 from lath_host.engine.pool import InstancePool
-from lath_host.engine.sockets.network import Network
-from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.usage import Usage, tell_bytes
 from lath_host.identity import lath_version
-from lath_host.outbound.client import OutgoingClient
-from lath_host.outbound.resolver import ComponentLookups
-from lath_host.outbound.socket_rules import SocketRules
-from lath_host.outbound.ways import NO_CLIENT
 
 DRAIN_LINGER_MS: Final = 250
 """How long a stopping component goes on answering `draining`, so that callers who have not yet seen its
@@ -73,21 +68,7 @@ class Component:
         self._parts = parts
         self._draining = False
         self._limits = deployment.pool_limits()
-        settings = deployment.settings
-        self._outgoing = OutgoingClient(
-            deployment.id, settings.allowed_hosts, parts.ways, parts.engine.sockets
-        )
-        self._network = Network(
-            deployment.id,
-            SocketRules(settings.allowed_sockets),
-            parts.engine.sockets,
-            ComponentLookups(parts.ways.resolver),
-        )
-        self._surroundings = Surroundings(
-            env=tuple(settings.env.items()),
-            outbound=self._outgoing,
-            sockets=self._network,
-        )
+        self._reach = Reach(parts, deployment)
         self._usage = Usage()
         self._unread: Callable[[], None] | None = None
         self._pools: WeakSet[InstancePool] = WeakSet()
@@ -148,7 +129,7 @@ class Component:
             admission=admission,
             instance_id=self.instance_id,
             holdings=self._holdings,
-            surroundings=self._surroundings,
+            surroundings=self._reach.surroundings,
             destructor_context=self._destructor_context,
         )
         self._pools.add(pool)
@@ -167,8 +148,6 @@ class Component:
         Raises:
             InvalidArgument: The component imports what cannot be supported, or cannot be instantiated.
         """
-        if self.deployment.settings.allowed_hosts and not self._parts.ways.installed:
-            _log.warning("component cannot send requests", component_id=self.id, reason=NO_CLIENT)
         self._unread = read_usage(self.id, self._usage.measured)
         await self._pool.start()
         self._parts.targets.homes[self.instance_id] = self
@@ -237,8 +216,7 @@ class Component:
             await self._service.close()
         await self.fused_way.close()
         await self._pool.close()
-        await self._outgoing.close()
-        self._network.close()
+        await self._reach.close()
         self._parts.targets.homes.pop(self.instance_id, None)
         await self._holdings.close()
         if self._unread is not None:
@@ -265,7 +243,7 @@ class Component:
             return await self._http.remote(export.interface, call)
         params = unpack_for_type(call.payload)
         context = GuestCall(call.deadline, header.app_version)
-        result: bytes = _sendable(export.pack, await self._run(export, params, context, near_of(call.near)))
+        result: bytes = sendable(export.pack, await self._run(export, params, context, near_of(call.near)))
         self._usage.bytes_in += len(call.payload)
         self._usage.bytes_out += len(result)
         if sampled():
@@ -284,7 +262,7 @@ class Component:
             context = GuestCall(call.deadline, call.app_version, hops=call.hops)
             result = await self._run(export, call.params, context, call.near)
             if export.check is not None:
-                _sendable(export.check, result)
+                sendable(export.check, result)
             return result
 
     async def http_local(self, call: LocalCall, request: HttpRequest) -> HttpResponse:
@@ -412,13 +390,3 @@ class Component:
 
     def _guest_says(self, stream: str, line: str) -> None:
         _log.info("component says", component_id=self.id, stream=stream, line=line)
-
-
-def _sendable(take: Callable[[Any], Any], result: Any) -> Any:
-    """Packs or checks a result. The call has run, so what cannot be sent is no refusal."""
-    try:
-        return take(result)
-    except PayloadTooLarge as e:
-        raise LimitExceeded(f"the result is too large: {e.message}") from None
-    except InvalidArgument as e:
-        raise Internal(f"the result cannot be sent: {e.message}") from None

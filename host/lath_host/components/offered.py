@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lath.codec import result_packer, size_check
-from lath.errors import NotFound
+from lath.errors import Internal, InvalidArgument, LimitExceeded, NotFound, PayloadTooLarge
 from lath.names import NO_LINK, InterfaceName, versions_compatible
 from lath.wit.types import Func, World
 from lath_host.engine.http.exchange import incoming_handler
@@ -125,3 +125,18 @@ class Offered:
             raise NotFound(f"component {self._id} exports {there}, not a version compatible with {asked}")
         exported = ", ".join(self.interfaces) or "no interface"
         raise NotFound(f"component {self._id} does not export {asked}; it exports {exported}")
+
+
+def sendable(take: Callable[[Any], Any], result: Any) -> Any:
+    """Packs or checks a result, by `take`. The call has run, so what cannot be sent is no refusal.
+
+    Raises:
+        LimitExceeded: It is too large.
+        Internal: It cannot be packed.
+    """
+    try:
+        return take(result)
+    except PayloadTooLarge as e:
+        raise LimitExceeded(f"the result is too large: {e.message}") from None
+    except InvalidArgument as e:
+        raise Internal(f"the result cannot be sent: {e.message}") from None

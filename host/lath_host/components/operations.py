@@ -172,10 +172,10 @@ class Components:
             if compiled is None:
                 source = await artifacts.load(asked.ref, self._parts.bus)
                 compiled = await self._parts.engine.compile(source)
-            component = Component(self._parts, asked, compiled)
             if not may_differ:
                 self._ids.check_code(asked.id, compiled.digest)
             self._ids.check(asked.id, "component")  # again: a provider may have come to another host
+            component = Component(self._parts, asked, compiled)
             try:
                 async with (
                     nullcontext()
