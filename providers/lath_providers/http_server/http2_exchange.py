@@ -66,11 +66,13 @@ class Http2Exchange:
 
     def feed(self, data: bytes, flow_controlled_bytes: int) -> None:
         """More of the body has come."""
-        self._body += data
-        self._unacknowledged += flow_controlled_bytes
-        if not data:
-            self._acknowledge()  # padding alone: nobody reads it
-        _wake(self._change)
+        if data:
+            self._body += data
+            self._unacknowledged += flow_controlled_bytes
+            _wake(self._change)
+        elif flow_controlled_bytes:  # padding alone: nobody reads it
+            self._h2.acknowledge_received_data(flow_controlled_bytes, self._id)
+            self._flush()
 
     def end(self) -> None:
         """All of the request has come."""

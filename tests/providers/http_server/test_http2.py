@@ -117,6 +117,24 @@ async def test_a_body_that_nobody_reads_holds_its_window_and_nobody_else() -> No
         assert (await unread.answer()).body == body
 
 
+async def test_empty_frames_open_no_window_for_a_body_that_nobody_reads() -> None:
+    async def reads_nothing(request: HttpRequest) -> HttpResponse:
+        if request.path_with_query == "/idle":
+            await asyncio.Event().wait()
+        return await hello(request)
+
+    async with fronting(reads_nothing) as front, Http2Client.to(front.port) as client:
+        stream = await client.ask("PUT", "/idle", end=False)
+        await client.until(lambda: client.h2.local_flow_control_window(stream.id) == STREAM_WINDOW_BYTES)
+        size = client.h2.max_outbound_frame_size
+        for _ in range(STREAM_WINDOW_BYTES // size):
+            client.h2.send_data(stream.id, bytes(size))
+        client.h2.send_data(stream.id, b"")
+        await client.flush()
+        await (await client.ask("GET", "/")).answer()  # so all of that has arrived, and so would a window
+        assert client.h2.local_flow_control_window(stream.id) == 0
+
+
 async def test_a_response_goes_on_as_its_client_opens_the_window() -> None:
     body = bytes(range(256)) * 4096
 
