@@ -181,7 +181,7 @@ class Http2Connection(asyncio.Protocol):
                     self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             case TrailersReceived():
                 if (exchange := self._exchanges.get(event.stream_id)) is not None:
-                    exchange.came = [(bytes(n).decode("latin-1"), bytes(v)) for n, v in event.headers]
+                    self._take_trailers(exchange, event)
             case StreamEnded():
                 if (exchange := self._exchanges.get(event.stream_id)) is not None:
                     exchange.end()
@@ -227,6 +227,15 @@ class Http2Connection(asyncio.Protocol):
         self._requests += 1
         if self._front.closing or self._requests >= self._settings.requests_per_connection_max:
             self.shutdown()
+
+    def _take_trailers(self, exchange: Http2Exchange, event: TrailersReceived) -> None:
+        trailers = [(bytes(name).decode("latin-1"), bytes(value)) for name, value in event.headers]
+        if sum(len(name) + len(value) for name, value in trailers) <= self._settings.header_bytes_max:
+            exchange.came = trailers
+            return
+        self._front.refused(self._peer, 431, "the request's trailers are too large")
+        self._h2.reset_stream(event.stream_id, ErrorCodes.ENHANCE_YOUR_CALM)
+        exchange.lost()
 
     def _refuse(self, stream_id: int, refusal: Refusal, ended: bool) -> None:
         self._front.refused(self._peer, refusal.status, refusal.reason)

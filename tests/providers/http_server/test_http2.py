@@ -218,6 +218,19 @@ async def test_too_large_headers_are_answered_with_431_and_the_connection_goes_o
         assert (await client.closed()).error_code == ErrorCodes.ENHANCE_YOUR_CALM
 
 
+async def test_too_large_trailers_reset_their_stream_and_the_connection_goes_on() -> None:
+    async with (
+        fronting(whole_and_hello, header_bytes_max="1024") as front,
+        Http2Client.to(front.port) as client,
+    ):
+        stream = await client.ask("PUT", "/", end=False)
+        client.h2.send_headers(stream.id, [("x", "y" * 2_000)], end_stream=True)
+        await client.flush()
+        await client.until(lambda: stream.reset_code is not None or stream.whole)
+        assert stream.reset_code == ErrorCodes.ENHANCE_YOUR_CALM
+        assert (await (await client.ask("GET", "/")).answer()).status == 200
+
+
 async def test_more_streams_than_allowed_end_the_connection() -> None:
     async def waits(request: HttpRequest) -> HttpResponse:
         await asyncio.Event().wait()
