@@ -34,6 +34,8 @@ _DIGITS_MAX: Final = 18
 _STATUS: Final = "Status"
 _MENTIONS_MAX: Final = 1000
 """Messages that wait to be written at once, of those that nobody waits for."""
+_WORDS_MAX: Final = 256
+"""Errors kept for ends that have not asked for anything yet; of more, the latest."""
 
 _log = telemetry.get_logger("lath.rpc")
 _ports: Final[weakref.WeakKeyDictionary[Bus, StreamPort]] = weakref.WeakKeyDictionary()
@@ -49,6 +51,7 @@ class StreamPort:
         self._opening = asyncio.Lock()
         self._opened = False
         self._ends: dict[str, End] = {}
+        self._words: dict[str, LathError] = {}
         self._replies: dict[str, Callable[[Msg], None]] = {}
         self._mentions: set[asyncio.Task[None]] = set()
         self._readers = 0
@@ -129,6 +132,12 @@ class StreamPort:
         end = self._ends.pop(name, None)
         self._readers -= isinstance(end, IncomingStream)
 
+    def leave_word(self, name: str, error: LathError) -> None:
+        """The end failed before the other one had asked for anything: that is told this when it does."""
+        self._words[name] = error
+        if len(self._words) > _WORDS_MAX:
+            del self._words[next(iter(self._words))]
+
     def watch(self) -> None:
         """Looks after the streams, until there is none. Call it when one begins."""
         if self._looking is None:
@@ -185,6 +194,9 @@ class StreamPort:
         if end is not None:
             end.take(verb, int(digits), msg)
         elif verb not in _FINAL:
+            word = self._words.pop(name, None)
+            if word is not None:
+                raise word
             self._answer(msg, "gone", b"", {})
 
     def _answer(self, msg: Msg, verb: str, data: bytes, headers: dict[str, str]) -> None:

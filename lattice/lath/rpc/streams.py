@@ -287,7 +287,11 @@ class OutgoingStream(End):
             raise self._error
 
     def _tell(self, error: LathError) -> None:
-        if self._peer and self._error is None:
+        if self._error is not None:
+            return
+        if not self._peer:
+            self._port.leave_word(self._name, error)
+        else:
             told = {HEADER_STREAM: "error,0", **headers_of(error)}
             self._port.mention(self._client, self._peer, body_of(error), self._reply(), told)
 

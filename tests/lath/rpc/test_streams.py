@@ -301,6 +301,18 @@ async def test_a_server_that_stops_says_so_amid_a_stream(caller_bus: Bus, server
             await anext(answer.stream)
 
 
+async def test_who_asks_after_a_stream_was_stopped_is_told_why(caller_bus: Bus, server_bus: Bus) -> None:
+    writer = (await StreamPort.of(server_bus)).outgoing()
+    sending = asyncio.create_task(writer.send(made(b"never asked for"), bytes))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait([sending])
+    port = await StreamPort.of(caller_bus)
+    with pytest.raises(errors.CallCancelled, match="was stopped"):
+        await anext(port.incoming(port.client, writer.subject))
+    await idle(caller_bus, server_bus)
+
+
 async def test_a_server_that_drains_lets_streams_end(caller_bus: Bus, server_bus: Bus) -> None:
     go = asyncio.Event()
 
