@@ -135,7 +135,7 @@ async def fronting(component: Component | None = None, **config: str) -> AsyncIt
     await asyncio.to_thread(uvicorn_config)
     settings = {"access_log": "false", "drain_ms": "0", **config}
     front = Front({name: settings.pop(name) for name in list(settings) if name in SHARED} | {"drain_ms": "0"})
-    front.port = await _free_port()
+    front.port = await free_port()
     if component is not None:
         await front.link("app", component, **settings)
     try:
@@ -153,7 +153,8 @@ SHARED = {
 """The settings that links at one address have in common."""
 
 
-async def _free_port() -> int:
+async def free_port() -> int:
+    """A port that nobody listens at."""
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port: int = server.sockets[0].getsockname()[1]
     server.close()

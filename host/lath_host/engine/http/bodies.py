@@ -220,6 +220,11 @@ class Pipe(_Counted):
         """Whether its reader has to wait for the guest."""
         return not self._chunks and not self.finished
 
+    @property
+    def broken_at_once(self) -> bool:
+        """Whether there will be no more of it, before there was any."""
+        return self._failure is not None and self.sent == 0
+
     # -- the guest's side ------------------------------------------------------------------------------------
 
     def room(self) -> int:

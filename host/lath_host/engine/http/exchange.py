@@ -123,7 +123,7 @@ class _Exchange:
             await self._answer_or_end(self._rest, deadline)
         answer = outparam.answer
         if isinstance(answer, OutgoingResponse):
-            return self._answered(answer)
+            return await self._answered(answer)
         if answer is None and not self._has_ended:
             raise self._too_late("did not answer")
         await self._end()
@@ -131,15 +131,18 @@ class _Exchange:
         shown = case if payload is None else f"{case} ({payload})"
         raise NoResponse(f"{self._pool.name} answered with the error {shown}", {case: payload})
 
-    def _answered(self, response: OutgoingResponse) -> HttpResponse:
+    async def _answered(self, response: OutgoingResponse) -> HttpResponse:
         pipe = self._pipe = response.body
         if self._has_ended:
             self._settle_pipe(pipe)
         whole = pipe.whole()
-        if whole is None:
-            return HttpResponse(response.status, response.headers, _Body(self, pipe), pipe.trailers)
-        self._expect_end()
-        return HttpResponse(response.status, response.headers, WholeBody(whole), pipe.trailers, whole)
+        if whole is not None:
+            self._expect_end()
+            return HttpResponse(response.status, response.headers, WholeBody(whole), pipe.trailers, whole)
+        if pipe.broken_at_once:
+            # Engines of JavaScript do so where their program throws. A head would promise what is not there.
+            await self.next_chunk(pipe)
+        return HttpResponse(response.status, response.headers, _Body(self, pipe), pipe.trailers)
 
     async def _answer_or_end(self, rest: asyncio.Task[None], deadline: float) -> None:
         """Returns once the guest has answered or is gone, or at the deadline."""

@@ -175,6 +175,21 @@ async def test_a_guest_that_returns_without_finishing_its_body_is_told_of(engine
             await whole(await web.ask())
 
 
+async def test_a_response_that_broke_off_before_any_of_its_body_has_no_head(engine: Engine) -> None:
+    async with serving_pool(engine, await engine.compile(serving(ANSWER))) as web:
+
+        async def is_told_by_the_call() -> bool:
+            try:
+                response = await web.ask()
+            except Trap:
+                return True
+            with pytest.raises(Trap):  # the guest was put aside between its head and its end
+                await whole(response)
+            return False
+
+        await eventually(is_told_by_the_call)
+
+
 async def test_a_writer_whose_reader_is_gone_is_cancelled(engine: Engine) -> None:
     flood = (
         ANSWER
