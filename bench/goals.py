@@ -108,6 +108,8 @@ GOALS: Final = (
              f"http.{way}.starlette.mb_per_s")
         for way in ("upload", "download")
     ),
+    Goal("hello world over HTTP (JavaScript), requests/s / jco serve", "http.javascript_fresh.requests_per_s",
+         "http.jco_serve.requests_per_s", "at least", 1),
     Goal("second start of an 18 MB component, ms", "start.second_python.ms", "", "at most", 50),
 )  # fmt: skip
 """The tables "To reach" of the issues."""

@@ -1,5 +1,7 @@
 """HTTP through the built-in server, beside the same handlers in uvicorn and Starlette, without a sandbox.
 
+A component in JavaScript stands beside `jco serve` on the same file.
+
 The server is built into the component's host, so that one process does all of it, as one process of uvicorn
 does. Requests per second are wrk's, 16 connections, each with one request at a time; a body is 10 MiB. Where
 other processes want the cores as well, the processor time per request says more than the rate.
@@ -23,10 +25,11 @@ from typing import Final
 import aiohttp
 
 from bench.child import child
-from bench.guests import HERE, hello_python, text_file
+from bench.guests import HERE, hello_javascript, hello_python, text_file, why_no_javascript
 from bench.guests.http_text import BODY_BYTES, DOWNLOAD, UPLOAD
 from bench.lattice import Lattice, lattice
 from bench.measurement import Measurement, Opened, Probe, Rig, Settings, Values
+from bench.peers.jco_serve import jco_peer, why_no_jco
 from bench.peers.starlette_app import PIECE_BYTES, why_no_starlette
 from lath.model import LinkSpec
 from lath.testing import eventually
@@ -42,6 +45,12 @@ _HELLOS: Final = {
     "python_reuse": "a component (Python), instances reused",
     "python_fresh": "a component (Python), a fresh instance per request",
 }
+_JAVASCRIPT: Final = {
+    "jco_serve": "jco serve, a fresh instance per request",
+    "javascript_fresh": "the same component (JavaScript) here, a fresh instance per request",
+}
+_JAVASCRIPT_SECONDS: Final = 5.0
+"""A sample's length at least: a request at `jco serve` takes most of a second with so many beside it."""
 _BODIES: Final = {_STARLETTE: "uvicorn and Starlette, no sandbox", "text": "a component (component text)"}
 _WAYS: Final = {"upload": "a request's body of 10 MiB", "download": "a response's body of 10 MiB"}
 _TEXTS: Final = {"upload": UPLOAD, "download": DOWNLOAD}
@@ -57,6 +66,11 @@ def _declare() -> tuple[Measurement, ...]:
         for figure, unit, better in (("requests_per_s", "calls/s", "higher"), ("cpu_us", "us", "lower")):
             of = "" if name == _STARLETTE else f"http.{_STARLETTE}.{figure}"
             found.append(Measurement(f"http.{name}.{figure}", unit, better, f"hello world: {what}", of))
+    for name, what in _JAVASCRIPT.items():
+        of = "" if name == "jco_serve" else "http.jco_serve.requests_per_s"
+        found.append(
+            Measurement(f"http.{name}.requests_per_s", "calls/s", "higher", f"hello world: {what}", of)
+        )
     for way, said in _WAYS.items():
         for name, what in _BODIES.items():
             of = "" if name == _STARLETTE else f"http.{way}.{_STARLETTE}.mb_per_s"
@@ -99,6 +113,13 @@ def _hello(name: str, served: _Served, seconds: float) -> Probe:
         requests, rate = await _wrk(served.url, seconds)
         used = _cpu_seconds(served.pid) - before
         return {f"http.{name}.requests_per_s": rate, f"http.{name}.cpu_us": used / requests * 1e6}
+
+    return probe
+
+
+def _javascript_hello(name: str, url: str, seconds: float) -> Probe:
+    async def probe() -> Values:
+        return {f"http.{name}.requests_per_s": (await _wrk(url, max(seconds, _JAVASCRIPT_SECONDS)))[1]}
 
     return probe
 
@@ -163,6 +184,22 @@ async def _hellos(on: Lattice) -> dict[str, _Served]:
     return found
 
 
+async def _javascript_hellos(
+    on: Lattice, settings: Settings, opened: Opened, stack: AsyncExitStack
+) -> dict[str, str]:
+    """Where the component in JavaScript is served: here, and by its peer."""
+    if why := why_no_javascript():
+        opened.notes.append(why)
+        return {}
+    file = await hello_javascript()
+    urls = {"javascript_fresh": (await _serve(on, "javascript-fresh", file)).url}
+    if why := why_no_jco():
+        opened.notes.append(why)
+    elif settings.peers:
+        urls["jco_serve"] = await stack.enter_async_context(jco_peer(file))
+    return urls
+
+
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Opened]:
     opened = Opened()
@@ -184,10 +221,14 @@ async def _open(settings: Settings) -> AsyncIterator[Opened]:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         if shutil.which("wrk"):
             opened.probes += [_hello(name, served, settings.seconds) for name, served in hellos.items()]
+            scripts = await _javascript_hellos(on, settings, opened, stack)
+            opened.probes += [_javascript_hello(name, url, settings.seconds) for name, url in scripts.items()]
         else:
             opened.notes.append("no wrk on PATH, which asks for hello worlds")
         opened.probes += [_body(way, name, url, session) for (way, name), url in bodies.items()]
         yield opened
 
 
-HTTP = Rig("http", "HTTP through the built-in server, beside uvicorn and Starlette", _declare(), _open)
+HTTP = Rig(
+    "http", "HTTP through the built-in server, beside uvicorn and Starlette, jco serve", _declare(), _open
+)
