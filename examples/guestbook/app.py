@@ -25,11 +25,18 @@ CREATE TABLE IF NOT EXISTS guestbook (
 CONNECT_SECONDS_MAX = 5
 
 
+def create(database: pg8000.native.Connection) -> None:
+    # IF NOT EXISTS alone fails where two connections create it at once.
+    database.run("SELECT pg_advisory_lock(1)")
+    database.run(CREATE)
+    database.run("SELECT pg_advisory_unlock(1)")
+
+
 class Book(exports.Book):
     def sign(self, name: str, text: str) -> int:
         try:
             with closing(connected()) as database:
-                database.run(CREATE)
+                create(database)
                 [[number]] = database.run(
                     "INSERT INTO guestbook (name, text) VALUES (:name, :text) RETURNING number",
                     name=name, text=text,
@@ -41,7 +48,7 @@ class Book(exports.Book):
     def entries(self) -> list[book.Entry]:
         try:
             with closing(connected()) as database:
-                database.run(CREATE)
+                create(database)
                 rows = database.run("SELECT number, name, text FROM guestbook ORDER BY number")
         except (pg8000.native.DatabaseError, pg8000.native.InterfaceError, OSError) as error:
             raise Err(reason(error)) from None

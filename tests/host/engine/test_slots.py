@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -42,10 +43,18 @@ async def call(pool: InstancePool, function: str, *params: Any) -> Any:
     return await pool.call("lath:test/mischief@1.2.0", function, list(params), context=CONTEXT)
 
 
-async def test_a_slot_that_was_used_holds_nothing_of_its_last_user(engine: Engine) -> None:
-    assert engine.slots
-    compiled = await engine.compile(REMEMBERING)
-    async with InstancePool(engine, compiled, Limits(), no_imports, name="swap") as pool:
+@pytest.fixture
+async def few() -> AsyncIterator[Engine]:
+    """An engine with few slots: other tests' engines may have left no address space for many."""
+    engine = Engine(threads=1, instances_max=4)
+    yield engine
+    await engine.close()
+
+
+async def test_a_slot_that_was_used_holds_nothing_of_its_last_user(few: Engine) -> None:
+    assert few.slots
+    compiled = await few.compile(REMEMBERING)
+    async with InstancePool(few, compiled, Limits(), no_imports, name="swap") as pool:
         for at in (8, 100_000, 2_000_000):  # within what is overwritten, within the first size, beyond it
             for _ in range(20):
                 assert await pool.call("", "swap", [at, 0xABCD], context=CONTEXT) == 0
