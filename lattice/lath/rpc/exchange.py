@@ -11,14 +11,14 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 from lath import telemetry
-from lath.errors import ConnectionLost, DeadlineExceeded, Internal, NotConnected, PayloadTooLarge
+from lath.errors import ConnectionLost, DeadlineExceeded, Internal, PayloadTooLarge
 from lath.rpc.bulk import INLINE_BYTES_MAX
 from lath.rpc.call import Following
 from lath.rpc.caller import Caller
+from lath.rpc.failure import having_answered
 from lath.rpc.pending import Pending
 from lath.rpc.replies import may_answer
 from lath.rpc.sending import check, is_nobody
@@ -158,17 +158,9 @@ class Exchanges:
         target = pending.route.target
         if not may_answer(msg.reply):
             raise Internal(f"the answer of {target} names no inbox to pull from")
-        try:  # the call has run, whatever goes wrong here
+        with having_answered(target, "its stream could not be read in time"):
             async with asyncio.timeout_at(deadline):
                 port = await StreamPort.of(self._bus)
-        except NotConnected as e:
-            raise ConnectionLost(f"{target} had answered, but {e.message}") from e
-        except nats_errors.Error as e:
-            raise ConnectionLost(f"{target} had answered, but the connection to the bus broke") from e
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"{target} had answered, but its stream could not be read in time"
-            ) from None
         stream = port.incoming(client, msg.reply)
         try:
             await stream.start()

@@ -1,16 +1,21 @@
 """How an error travels in a reply: NATS's two service headers, lath's kind, the whole message as the body.
 
-Also what a caller makes of a message that could not be sent, and of a target that nobody serves.
+Also what a caller makes of a message that could not be sent, of a target that nobody serves, and of an answer
+that does not arrive.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 from lath.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
     InvalidArgument,
     LathError,
     NotConnected,
@@ -85,3 +90,25 @@ def not_sent(error: nats_errors.Error, target: str) -> LathError:
     if isinstance(error, nats_errors.BadSubjectError | nats_errors.BadHeaderError):
         return InvalidArgument(f"the call to {target} cannot be sent: {error!r}")
     return NotConnected("the connection to the bus is lost; nothing was sent")
+
+
+@contextmanager
+def having_answered(target: str, late: str) -> Iterator[None]:
+    """What goes wrong with an answer that is on its way: the call has run.
+
+    Args:
+        target: Who has answered.
+        late: What is said where a `TimeoutError` ends it.
+
+    Raises:
+        ConnectionLost: The connection is gone, or the second one does not come about.
+        DeadlineExceeded: There is no time left.
+    """
+    try:
+        yield
+    except NotConnected as e:
+        raise ConnectionLost(f"{target} had answered, but {e.message}") from e
+    except nats_errors.Error as e:
+        raise ConnectionLost(f"{target} had answered, but the connection to the bus broke") from e
+    except TimeoutError:
+        raise DeadlineExceeded(f"{target} had answered, but {late}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -14,11 +13,10 @@ from lath.errors import (
     DeadlineExceeded,
     Internal,
     InvalidArgument,
-    NotConnected,
     Unavailable,
 )
 from lath.rpc.bulk import INLINE_BYTES_MAX, BulkPort, Offer, TransferFailed, announced_size
-from lath.rpc.failure import error_of, nobody
+from lath.rpc.failure import error_of, having_answered, nobody
 from lath.rpc.pending import Pending
 from lath.rpc.replies import Replies, may_answer
 from lath.subjects import HEADER_BULK
@@ -128,16 +126,9 @@ class Sending:
         except InvalidArgument as e:
             raise Internal(f"the answer of {target} is malformed: {e.message}") from e
         try:
-            async with asyncio.timeout_at(deadline):
-                port = await BulkPort.of(self._bus)
-                return await port.pull(client, msg.reply, size)
-        except NotConnected as e:
-            raise ConnectionLost(f"{target} had answered, but {e.message}") from e
-        except nats_errors.Error as e:
-            raise ConnectionLost(f"{target} had answered, but the connection to the bus broke") from e
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"{target} had answered, but its {size} bytes did not come in time"
-            ) from None
+            with having_answered(target, f"its {size} bytes did not come in time"):
+                async with asyncio.timeout_at(deadline):
+                    port = await BulkPort.of(self._bus)
+                    return await port.pull(client, msg.reply, size)
         except TransferFailed as e:
             raise ConnectionLost(f"{target} had answered, but {e}") from e
