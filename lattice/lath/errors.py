@@ -18,7 +18,7 @@
         ├── CallCancelled       the caller gave up, or the instance was stopped hard
         ├── Trap                the guest trapped
         ├── LimitExceeded       the guest went past a limit (memory, fuel, time)
-        ├── ConnectionLost      the bus connection broke while the answer was awaited
+        ├── ConnectionLost      a connection, to the bus or to a provider's backend, broke during the call
         ├── InstanceLost        the presence of the instance that held the call ended
         └── Internal            a defect on the other side
 
@@ -153,7 +153,7 @@ class LimitExceeded(MayHaveRun):
 
 
 class ConnectionLost(MayHaveRun):
-    """The connection to the bus broke while an answer was awaited."""
+    """The connection to the bus, or a provider's to its backend, broke while an answer was awaited."""
 
     kind: ClassVar[str] = "connection_lost"
 

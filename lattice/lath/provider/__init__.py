@@ -14,7 +14,7 @@ if __name__ == "__main__":
 from lath.backoff import Backoff
 from lath.provider.base import Operation, Provider, ProviderContext
 from lath.provider.call import Call
-from lath.provider.errors import OpError
+from lath.provider.errors import BackendLost, OpError
 from lath.provider.instance import ProviderInstance
 from lath.provider.link import Link
 from lath.provider.operation import operation
@@ -22,6 +22,7 @@ from lath.provider.resource import resource
 from lath.provider.start import ProviderStart
 
 __all__ = [
+    "BackendLost",
     "Backoff",
     "Call",
     "Link",

@@ -40,6 +40,12 @@ class HttpAsker(Protocol):
     ) -> HttpResponse: ...
 
 
+class LossTeller(Protocol):
+    """Tells lath that the backend of a link is gone."""
+
+    def __call__(self, link: Link, held: Any, reason: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
     """Where a provider runs. `self.context` has it from before `start` on.
@@ -57,6 +63,9 @@ class ProviderContext:
         http: Has the component at the other end of such a link answer a request:
             `response = await self.context.http(link, HttpRequest(path_with_query="/"), timeout_ms=5_000)`;
             see `lath.provider.outgoing.OutgoingCalls.http`.
+        lost: Says, from outside of any call, that the backend behind what a link holds is gone, as an
+            operation says by raising `BackendLost`: `self.context.lost(link, held, "the server closed it")`.
+            Said of what the link no longer holds it does nothing. To be called on the provider's loop.
     """
 
     lattice: str
@@ -68,6 +77,7 @@ class ProviderContext:
     config: Mapping[str, str] = field(repr=False)
     call: Caller = field(repr=False)
     http: HttpAsker = field(repr=False)
+    lost: LossTeller = field(repr=False)
 
 
 class Operation:
@@ -185,7 +195,10 @@ class Provider:
         """Lets go of what `open_link` returned. It is called in any case, also on the way out."""
 
     async def check_link(self, link: Link, held: Any) -> None:
-        """Asks the link's backend whether it works, for a deep ping. Raises when it does not."""
+        """Asks the link's backend whether it works, for a deep ping. Raises when it does not.
+
+        A `BackendLost` also makes the link `failed`.
+        """
 
     async def open_source_link(self, link: Link) -> Any:
         """Like `open_link`, for a link of which the provider is the source: it calls `link.target`."""

@@ -29,6 +29,7 @@ from lath.model import Revision
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName, shown, versions_compatible
 from lath.provider.base import Operation, Provider
 from lath.provider.call import Call
+from lath.provider.errors import BackendLost
 from lath.provider.link import Link
 from lath.provider.table import LinkTable
 from lath.rpc import IncomingCall
@@ -190,6 +191,9 @@ class Dispatch:
                     return await operation.run(self._provider, call, arguments)
             except LathError:
                 raise
+            except BackendLost as e:
+                self._table.lost(key, use.held, e)
+                raise e.told(key) from e
             except TimeoutError:
                 if use.ended:
                     raise

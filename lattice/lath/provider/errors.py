@@ -1,8 +1,13 @@
-"""The error side of a WIT function that returns a `result`."""
+"""What an operation raises: the error side of a WIT function, or that the link's backend is gone."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+from lath.errors import ConnectionLost, LathError, LinkFailed
+
+REASON_CHARS_MAX: Final = 1000
+"""Reasons are carried in every ping: a backend's megabyte of traceback is cut."""
 
 
 class OpError(Exception):
@@ -19,3 +24,41 @@ class OpError(Exception):
     def __init__(self, payload: Any = None) -> None:
         super().__init__(payload)
         self.payload = payload
+
+
+class BackendLost(Exception):
+    """The backend of a link is gone: its connection broke, it refused, it was shut down.
+
+    An operation (or `check_link`) raises it. Its call fails, as `connection_lost` or as `link_failed`; the
+    link becomes `failed` with the reason, so that further calls fail at once; what it held is closed, and it
+    is opened anew, with growing delays for as long as that fails.
+
+    It is for a backend that no call of the link can use now, not for one that is slow or refuses one request.
+
+    Attributes:
+        reason: What is told in pings and to callers. It may hold no secret.
+        may_have_run: Whether the backend may have done what the call asked; false: certainly not, so that
+            the caller may try another instance.
+    """
+
+    def __init__(self, reason: str, *, may_have_run: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.may_have_run = may_have_run
+
+    def told(self, key: str) -> LathError:
+        """What the caller by the link of that key is told."""
+        if self.may_have_run:
+            return ConnectionLost(f"link {key} lost its backend while the call ran: {self.reason}")
+        return LinkFailed(f"link {key} failed: {self.reason}")
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says of why a link failed, for people: lath's own without their kind."""
+    if isinstance(error, LathError):
+        text = error.message
+    elif isinstance(error, BackendLost):
+        text = error.reason
+    else:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return text if len(text) <= REASON_CHARS_MAX else text[:REASON_CHARS_MAX] + "…"

@@ -22,6 +22,7 @@ from lath.names import InterfaceName, check_target, new_id
 from lath.presence import PresenceAnnouncer
 from lath.provider.base import Provider, ProviderContext
 from lath.provider.dispatch import Asked, Dispatch
+from lath.provider.errors import BackendLost
 from lath.provider.events import LinkEvents
 from lath.provider.link import Link
 from lath.provider.opener import ProviderOpener
@@ -129,6 +130,7 @@ class ProviderInstance:
             config=self._config,
             call=self._outgoing.call,
             http=self._outgoing.http,
+            lost=self._lost,
         )
 
     # --- its life ------------------------------------------------------------------------------------
@@ -342,7 +344,11 @@ class ProviderInstance:
     async def check(self, key: str) -> float:
         """Checks the backend of one link. Returns the round trip in milliseconds; raises when it is down."""
         record, held = self.table.opened(key)
-        return await self._opener.check(record, held)
+        try:
+            return await self._opener.check(record, held)
+        except BackendLost as e:
+            self.table.lost(key, held, e)
+            raise e.told(key) from e
 
     def values(self, key: str) -> Mapping[str, str]:
         """The resolved config of one link, of the provider's end, secrets redacted."""
@@ -374,6 +380,9 @@ class ProviderInstance:
     async def settled(self, key: str, revision: Revision) -> HeldLink:
         """Waits until the link is applied at `revision` or later, or is failed or purged at it."""
         return await self.table.settled(key, revision)
+
+    def _lost(self, link: Link, held: Any, reason: str) -> None:
+        self.table.lost(link.key, held, BackendLost(reason))
 
     def expected(self) -> tuple[LostParticipant, ...]:
         return ()

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from lath import model
 from lath.errors import DeadlineExceeded
 from lath.provider.base import Provider
 from lath.provider.link import Link
+
+
+class LinkOpener(Protocol):
+    """What opens and closes links, with its time-outs in seconds."""
+
+    @property
+    def open_timeout_s(self) -> float: ...
+    @property
+    def close_timeout_s(self) -> float: ...
+    async def open(self, link: model.Link) -> Any: ...
+    async def close(self, link: model.Link, held: Any) -> None: ...
 
 
 class ProviderOpener:

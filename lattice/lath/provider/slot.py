@@ -3,13 +3,14 @@
         put ──► opening ──► active ──► closing ──► (gone, when deleted)
                   │  ▲        │           │
                   ▼  │        │           ├──► opening   (its values changed, or a purge without hold)
-                failed        └───────────┴──► purged    (a purge with hold, until a pull)
+                failed ◄──────┴───────────┴──► purged    (a purge with hold, until a pull)
 
 The task looks at what is wanted now and takes one step towards it; a change that comes meanwhile only wakes
 it. So nothing depends on the order or the number of the changes, and what is opened is closed exactly once:
 also what an `open_link` returns after it was given up.
 
 While a failed link is tried again it stays `failed`, with its reason, so that calls go on failing at once.
+One whose backend is lost is `failed` from that moment on: what it holds is closed, and it is opened when due.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lath.backoff import Backoff
-from lath.errors import LathError, LinkFailed, LinkNotFound
+from lath.errors import CallCancelled, ConnectionLost, LathError, LinkFailed, LinkNotFound
 from lath.model import HeldLink, Link, LinkState, Revision
+from lath.provider.errors import BackendLost, reason_of
+from lath.provider.opener import LinkOpener
 from lath.provider.use import LinkUse
 from lath.telemetry import get_logger
 
@@ -29,37 +32,20 @@ CALLS_GRACE_S: Final = 2.0
 """How long calls in flight may go on when their link is closed; those still running then are cancelled."""
 LATE_OPENS_MAX: Final = 4
 """Given-up `open_link` calls of one link that may still hang before no further one is begun."""
-REASON_CHARS_MAX: Final = 1000
-"""Reasons are carried in every ping: a backend's megabyte of traceback is cut."""
+LOST_GRACE_S: Final = 0.25
+"""The same where the backend was lost: enough for calls to find out by themselves what became of them."""
+STEADY_S: Final = 10.0
+"""A link that was active for so long and loses its backend starts with the shortest delay again."""
 
 _log = get_logger("lath.provider")
 
 
-class LinkOpener(Protocol):
-    """What opens and closes links: the provider, with its time-outs in seconds."""
-
-    @property
-    def open_timeout_s(self) -> float: ...
-    @property
-    def close_timeout_s(self) -> float: ...
-    async def open(self, link: Link) -> Any: ...
-    async def close(self, link: Link, held: Any) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Opened:
     link: Link
     held: Any
     since: float
-
-
-def reason_of(error: BaseException) -> str:
-    """What an error says of why a link failed, for people: lath's own without their kind."""
-    if isinstance(error, LathError):
-        text = error.message
-    else:
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return text if len(text) <= REASON_CHARS_MAX else text[:REASON_CHARS_MAX] + "…"
+    lost: BackendLost | None = None
 
 
 class LinkSlot:
@@ -161,6 +147,19 @@ class LinkSlot:
         self._try_now = self.state in ("failed", "purged")
         self._wake.set()
 
+    def lost(self, held: Any, why: BackendLost) -> None:
+        """The backend behind what the link holds is gone. Nothing happens where it no longer holds that."""
+        opened = self._opened
+        if opened is None or opened.held is not held or self.state != "active" or not self._wanted:
+            return
+        opened.lost = why
+        if self._loop.time() - opened.since >= STEADY_S:
+            self.attempt = 1
+        link = self.link if self.link.same_values(opened.link) else opened.link
+        self._tried = link  # so it is opened when due; where it was changed meanwhile, at once
+        self._fail(link, reason_of(why), why)
+        self._wake.set()
+
     def admit(self, revision: Revision | None) -> LinkUse | None:
         """Lets a call that was routed by `revision` use the link; None when it has to wait for a change.
 
@@ -248,7 +247,7 @@ class LinkSlot:
             await self._woken()
         elif self._opened is None:
             await self._open_when_due(link)
-        elif not link.same_values(self._opened.link):
+        elif self._opened.lost is not None or not link.same_values(self._opened.link):
             await self._drop("was changed")
         else:
             self._try_now = False
@@ -319,7 +318,7 @@ class LinkSlot:
         self._retry_at = self._loop.time() + delay_ms / 1000
         self.error = reason
         self._become("failed", link.revision, again=True)
-        expected = error is None or isinstance(error, LathError | OSError | TimeoutError)
+        expected = error is None or isinstance(error, LathError | BackendLost | OSError | TimeoutError)
         _log.warning(
             "link failed", key=self.key, reason=reason, attempt=self.attempt, retry_in_ms=int(delay_ms),
             exc_info=None if expected else error,
@@ -342,13 +341,19 @@ class LinkSlot:
         opened, self._opened = self._opened, None
         if opened is None:
             return
-        self._become("closing", self.revision)
-        if not await self._uses_end(CALLS_GRACE_S):
+        if opened.lost is None:
+            self._become("closing", self.revision)
+        if not await self._uses_end(CALLS_GRACE_S if opened.lost is None else LOST_GRACE_S):
             for use in tuple(self._uses):
-                use.end(f"link {self.key} {why} while the call ran")
+                use.end(self._why_ended(opened, why))
             if not await self._uses_end(CALLS_GRACE_S):
                 _log.error("calls ignore their cancelling; the link is closed under them", key=self.key)
         await self._close(opened)
+
+    def _why_ended(self, opened: _Opened, why: str) -> LathError:
+        if opened.lost is None:
+            return CallCancelled(f"link {self.key} {why} while the call ran")
+        return ConnectionLost(f"link {self.key} lost its backend while the call ran: {opened.lost.reason}")
 
     async def _uses_end(self, within_s: float) -> bool:
         until = self._loop.time() + within_s

@@ -13,7 +13,9 @@ from typing import Any, Final
 from lath.backoff import Backoff
 from lath.errors import LinkFailed, LinkNotFound, NotFound
 from lath.model import HeldLink, Link, LinkSelector, Revision
-from lath.provider.slot import LinkOpener, LinkSlot
+from lath.provider.errors import BackendLost
+from lath.provider.opener import LinkOpener
+from lath.provider.slot import LinkSlot
 from lath.provider.use import LinkUse
 
 ANSWER_MARGIN_S: Final = 0.25
@@ -83,6 +85,18 @@ class LinkTable:
         if slot is not None:
             slot.remove()
             self._notify(key)
+
+    def lost(self, key: str, held: Any, why: BackendLost) -> None:
+        """The backend behind what a link holds is gone: the link fails, and is opened anew when it is due.
+
+        Args:
+            key: The link's key.
+            held: What its `open_link` returned; nothing happens where the link holds something else by now.
+            why: The reason.
+        """
+        slot = self._slots.get(key)
+        if slot is not None:
+            slot.lost(held, why)
 
     def progressed(self) -> None:
         """More of KV was applied: calls that wait for links that are not here look again."""

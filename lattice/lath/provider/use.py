@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from lath.errors import CallCancelled
+from lath.errors import LathError
 from lath.model import Link
 
 
@@ -26,7 +26,7 @@ class LinkUse:
         self.held = held
         self._leave = leave
         self._scope: asyncio.Timeout | None = None
-        self._ended: str | None = None
+        self._ended: LathError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -39,7 +39,7 @@ class LinkUse:
     ) -> None:
         self._leave(self)
         if self._ended is not None and isinstance(error, TimeoutError) and self._scope_expired():
-            raise CallCancelled(self._ended) from None
+            raise self._ended from None
 
     def until(self, deadline: float | None) -> asyncio.Timeout:
         """The time-out (loop time) that the call runs under; `end` brings it forward."""
@@ -52,9 +52,9 @@ class LinkUse:
         """Whether the link was closed under the call."""
         return self._ended is not None
 
-    def end(self, reason: str) -> None:
-        """Ends the call that uses the link: it fails with `CallCancelled`, saying `reason`."""
-        self._ended = reason
+    def end(self, error: LathError) -> None:
+        """Ends the call that uses the link: it fails with `error`."""
+        self._ended = error
         if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
 

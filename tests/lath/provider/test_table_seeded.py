@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from link_openers import SOON, Held, Opener, link, put_again
 
-from lath.errors import CallCancelled, LinkFailed, LinkNotFound
+from lath.errors import CallCancelled, ConnectionLost, LinkFailed, LinkNotFound
 from lath.model import Link, LinkSelector
+from lath.provider import BackendLost
 from lath.provider.table import LinkTable
 from lath.testing import eventually
 
@@ -62,7 +63,7 @@ async def use(table: LinkTable, put: Link, chance: random.Random) -> None:
             async with held.until(loop.time() + 5):
                 await turns(chance.randrange(5), stubborn=False)
                 assert held.held.closed == 0
-    except (LinkFailed, LinkNotFound, CallCancelled):
+    except (LinkFailed, LinkNotFound, CallCancelled, ConnectionLost):
         return
 
 
@@ -82,7 +83,7 @@ async def test_whatever_happens_the_table_ends_where_kv_does(seed: int) -> None:
     async with asyncio.timeout(30):
         for _ in range(150):
             name = chance.choice(NAMES)
-            match chance.randrange(8):
+            match chance.randrange(9):
                 case 0 | 1 | 2:
                     old = kept.get(name)
                     config = {"v": str(chance.randrange(3))}
@@ -95,15 +96,19 @@ async def test_whatever_happens_the_table_ends_where_kv_does(seed: int) -> None:
                     await table.purge(LinkSelector(name=name), hold=chance.random() < 0.5)
                 case 5:
                     table.reopen(LinkSelector(name=name))
+                case 6:
+                    if opener.opened:
+                        held = chance.choice(opener.opened)
+                        table.lost(held.link.key, held, BackendLost("as luck would have it"))
                 case _:
                     if name in kept:
                         calls.append(asyncio.create_task(use(table, kept[name], chance)))
             await turns(chance.randrange(4), stubborn=False)
         table.reopen(LinkSelector())
         for put in kept.values():
-            while (held := await table.settled(put.key, put.revision)).state != "active":
+            while (told := await table.settled(put.key, put.revision)).state != "active":
                 await table._changed(put.key)
-            assert held.revision == put.revision
+            assert told.revision == put.revision
         await asyncio.gather(*calls)
         # What was given up may still be closing.
         await eventually(
