@@ -16,6 +16,7 @@ from lath.provider.base import Operation, Provider, ProviderContext
 from lath.provider.call import Call
 from lath.provider.errors import BackendLost, OpError
 from lath.provider.instance import ProviderInstance
+from lath.provider.interceptor import Interceptor, Next
 from lath.provider.link import Link
 from lath.provider.operation import operation
 from lath.provider.resource import resource
@@ -25,7 +26,9 @@ __all__ = [
     "BackendLost",
     "Backoff",
     "Call",
+    "Interceptor",
     "Link",
+    "Next",
     "OpError",
     "Operation",
     "Provider",

@@ -12,8 +12,10 @@ from lath.codec import Err, FuncCodec, Wire
 from lath.errors import InvalidArgument
 from lath.http import HttpRequest, HttpResponse
 from lath.names import InterfaceName
+from lath.provider.annotations import contradictions
 from lath.provider.call import Call
 from lath.provider.errors import OpError
+from lath.provider.interceptor import Interceptor, intercepted
 from lath.provider.link import Link
 from lath.provider.operation import check_signature, find, interface_of, marked, wit_name
 from lath.provider.resource import Convert, lifter, lower, mentions_handle, resource_name
@@ -120,9 +122,13 @@ class Operation:
         return self._lift(self.codec.params_from_wire(list(params)))
 
     async def run(self, provider: Provider, call: Call[Any], args: Sequence[Any]) -> Any:
-        """Calls the method. An `OpError` becomes the `err` of the result."""
+        """Calls the method, through the provider's interceptors. An `OpError` becomes the result's `err`."""
+        method = getattr(provider, self.attribute)
         try:
-            result = await getattr(provider, self.attribute)(call, *args)
+            if provider.interceptors:
+                result = await intercepted(provider.interceptors, method, call, self, args)
+            else:
+                result = await method(call, *args)
         except OpError as e:
             return Err(e.payload)
         return lower(result) if self._lowers else result
@@ -149,6 +155,8 @@ class Provider:
         open_timeout_s: How long `open_link` may take; then the link is `failed` and is tried again.
         close_timeout_s: How long `close_link` may take.
         check_timeout_s: How long `check_link` may take.
+        interceptors: What every call goes through, the first outermost; a class sets it, or an object in its
+            `__init__`. See `lath.provider.interceptor`.
         operations: What is served, by namespace, package, interface and function. Made by lath.
     """
 
@@ -158,6 +166,7 @@ class Provider:
     open_timeout_s: ClassVar[float] = OPEN_TIMEOUT_S
     close_timeout_s: ClassVar[float] = CLOSE_TIMEOUT_S
     check_timeout_s: ClassVar[float] = CHECK_TIMEOUT_S
+    interceptors: Sequence[Interceptor] = ()
     operations: ClassVar[Mapping[OperationKey, Operation]] = {}
 
     context: ProviderContext
@@ -231,13 +240,17 @@ class Provider:
 def _operations_of(cls: type[Provider]) -> dict[OperationKey, Operation]:
     resources = {resource_name(each): each for each in cls.resources}
     found: dict[OperationKey, Operation] = {}
+    wrong: list[str] = []
     for attribute, mark in marked(cls):
         where = f"{cls.__qualname__}.{attribute}"
         described = wit.load(str(interface_of(cls, mark, where)))
         function = mark.function or wit_name(attribute)
         func = find(described, function, where)
         text = f"{described.name}.{function}: {func_text(func)}"
-        check_signature(getattr(cls, attribute), function, func, where, text)
+        method = getattr(cls, attribute)
+        check_signature(method, function, func, where, text)
+        if lines := list(contradictions(method, func, resources, vars(cls))):
+            wrong.append("\n".join([f"{where}: {line}" for line in lines] + [f"    {text}"]))
         interface = InterfaceName.parse(described.name)
         key = (interface.namespace, interface.package, interface.interface, function)
         if key in found:
@@ -245,4 +258,6 @@ def _operations_of(cls: type[Provider]) -> dict[OperationKey, Operation]:
                 f"{where} and {found[key].attribute} both serve {described.name}.{function}"
             )
         found[key] = Operation(attribute, interface, function, func, resources)
+    if wrong:
+        raise InvalidArgument("\n".join(wrong))
     return found
