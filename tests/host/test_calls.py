@@ -195,22 +195,6 @@ async def test_many_large_calls_at_once_all_come_through(lattice_in_process: InP
     assert lattice.bus.connected
 
 
-async def test_a_component_reads_its_config_through_wasi_config_without_a_link(
-    lattice_in_process: InProcessLattice,
-) -> None:
-    lattice = lattice_in_process
-    assert (await lattice.ask("config", "put", "app", greeting="hello", other="x")).success
-    await lattice.start_component("reader", guests.config_reader(), config=["app"])
-    assert await lattice.call("reader", FRONT, "say", "greeting") == "hello"
-    assert (await lattice.ask("config", "put", "app", greeting="good day")).success
-
-    async def changed() -> bool:
-        return bool(await lattice.call("reader", FRONT, "say", "greeting") == "good day")
-
-    await eventually(changed)
-    assert await lattice.call("reader", FRONT, "say", "nothing") == ""
-
-
 async def test_hosts_and_components_show_in_nats_micro(lattice_in_process: InProcessLattice) -> None:
     lattice = lattice_in_process
     await lattice.start_component("echo", guests.echo())

@@ -107,29 +107,38 @@ def relay(
 """
 
 
-def config_reader(exported: str = "test:words/front@1.0.0") -> str:
-    """Exports `say: func(text: string) -> string`: that key's value in `wasi:config/store`, or nothing."""
+def config_reader(exported: str = "test:words/front@1.0.0", *, draft: str = "0.2.0-rc.1") -> str:
+    """Exports `say: func(text: string) -> string`: that key's value in `wasi:config/store`, or nothing.
+
+    Args:
+        exported: The exported interface.
+        draft: The version of `wasi:config`: `get` of `0.2.0-rc.1` returns a result, that of `0.2.0-draft`
+            the option itself.
+    """
+    result = "(result (option string) (error $error))" if draft == "0.2.0-rc.1" else "(option string)"
+    at = 20 if draft == "0.2.0-rc.1" else 16
     return f"""
 (component
-  (import "wasi:config/store@0.2.0-rc.1" (instance $config
+  (import "wasi:config/store@{draft}" (instance $config
     (type $raw (variant (case "upstream" string) (case "io" string)))
     (export "error" (type $error (eq $raw)))
-    (export "get" (func (param "key" string) (result (result (option string) (error $error)))))))
+    (export "get" (func (param "key" string) (result {result})))))
   {LIBC}
   (core func $config-get (canon lower (func $config "get") {_CANONICAL}))
   (core module $guest
     (import "libc" "memory" (memory 1))
     (import "libc" "reset" (func $reset))
     (import "config" "get" (func $get (param i32 i32 i32)))
-    ;; At 16: whether it failed, then at 20 whether there is a value, at 24 its address, at 28 its length.
+    ;; At 16, where it is a result: whether it failed. Then whether there is a value, its address, its length.
     (func (export "say") (param i32 i32) (result i32)
       (call $get (local.get 0) (local.get 1) (i32.const 16))
-      (if (i32.load8_u (i32.const 16)) (then (unreachable)))
+      (if (i32.and (i32.ne (i32.const {at}) (i32.const 16)) (i32.load8_u (i32.const 16)))
+        (then (unreachable)))
       (i32.store (i32.const 0) (i32.const 0))
       (i32.store (i32.const 4) (i32.const 0))
-      (if (i32.load8_u (i32.const 20)) (then
-        (i32.store (i32.const 0) (i32.load (i32.const 24)))
-        (i32.store (i32.const 4) (i32.load (i32.const 28)))))
+      (if (i32.load8_u (i32.const {at})) (then
+        (i32.store (i32.const 0) (i32.load (i32.const {at + 4})))
+        (i32.store (i32.const 4) (i32.load (i32.const {at + 8})))))
       (i32.const 0))
     (func (export "after") (param i32) (call $reset)))
   (core instance $guest (instantiate $guest

@@ -23,11 +23,13 @@ from lath_host.components import linkable
 from lath_host.components.deployment import Deployment
 from lath_host.components.fusion import FusedWay
 from lath_host.components.fusion_plan import Member
+from lath_host.components.guest_log import GuestLog
 from lath_host.components.held import HeldHandles, near_of
 from lath_host.components.http_way import HttpWay
 from lath_host.components.imports import GuestCall, Imports
 from lath_host.components.local import LocalCall, observed
 from lath_host.components.offered import Offer, Offered, sendable
+from lath_host.components.own_interfaces import OwnInterfaces
 from lath_host.components.parts import ComponentParts
 from lath_host.components.programs import check_program, http_serving, offered_world, service_of
 from lath_host.components.reach import Reach
@@ -70,6 +72,7 @@ class Component:
         self._limits = deployment.pool_limits()
         self._reach = Reach(parts, deployment)
         self._usage = Usage()
+        self._log = GuestLog(self.id, self.instance_id)
         self._unread: Callable[[], None] | None = None
         self._pools: WeakSet[InstancePool] = WeakSet()
         self._holdings = HeldHandles(deployment.id, parts.bus, parts.targets, self._held)
@@ -80,7 +83,7 @@ class Component:
             parts.caller,
             parts.bus.lattice,
             self._holdings,
-            self._config,
+            OwnInterfaces(self._config, self._log),
             self._usage,
         )
         self._admission = Admission(self.id, self._limits.max_instances, self._limits.queue_max)
@@ -124,7 +127,7 @@ class Component:
             limits,
             on_import or self.imports,
             name=self.id,
-            log=self._guest_says,
+            log=self._log.says,
             usage=self._usage,
             admission=admission,
             instance_id=self.instance_id,
@@ -219,6 +222,7 @@ class Component:
         await self._reach.close()
         self._parts.targets.homes.pop(self.instance_id, None)
         await self._holdings.close()
+        self._log.close()
         if self._unread is not None:
             self._unread()
 
@@ -387,6 +391,3 @@ class Component:
 
     def _config(self) -> Mapping[str, str]:
         return self._parts.config_values(self.deployment.config)
-
-    def _guest_says(self, stream: str, line: str) -> None:
-        _log.info("component says", component_id=self.id, stream=stream, line=line)

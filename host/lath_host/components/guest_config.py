@@ -1,7 +1,7 @@
 """`wasi:config` for components: their named config, answered by the host itself.
 
-A component that was started with config reads it through `wasi:config/store` without any link. Where a
-link for it exists, the link wins.
+A component that was started with config reads it through `wasi:config/store` without any link, as it stands
+at that moment: a change reaches instances that run, and those that are reused.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from lath.errors import InvalidArgument, NotFound
 from lath.names import InterfaceName
+from lath.wit.types import Func, ResultOf
 
 _INTERFACES: Final = frozenset({"store", "runtime"})
 """`wasi:config/store`, and its name in earlier drafts."""
@@ -23,12 +24,13 @@ def is_guest_config(interface: InterfaceName) -> bool:
     )
 
 
-def answer(values: Callable[[], Mapping[str, str]], function: str, params: list[Any]) -> Any:
+def answer(values: Callable[[], Mapping[str, str]], function: str, func: Func, params: list[Any]) -> Any:
     """Answers one call; wire values in and out.
 
     Args:
         values: The component's config as it stands now.
         function: `get` or `get-all`.
+        func: Its type: drafts before the last return a result, with an error that does not happen here.
         params: The key, for `get`.
 
     Raises:
@@ -36,9 +38,13 @@ def answer(values: Callable[[], Mapping[str, str]], function: str, params: list[
         InvalidArgument: The parameters do not fit it.
     """
     if function == "get-all":
-        return {"ok": [[key, value] for key, value in sorted(values().items())]}
+        return _told([[key, value] for key, value in sorted(values().items())], func)
     if function != "get":
         raise NotFound(f"wasi:config has no function {function}")
     if len(params) != 1 or not isinstance(params[0], str):
         raise InvalidArgument("wasi:config get takes one string, the key")
-    return {"ok": values().get(params[0])}
+    return _told(values().get(params[0]), func)
+
+
+def _told(value: Any, func: Func) -> Any:
+    return {"ok": value} if isinstance(func.result, ResultOf) else value

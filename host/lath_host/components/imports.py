@@ -36,9 +36,10 @@ from lath.errors import (
 from lath.model import Link
 from lath.names import InterfaceName, check_function, check_name
 from lath.rpc import TIMEOUT_MS_DEFAULT, Caller, FailedAttempt, may_retry
-from lath_host.components import guest_config, link_choice
+from lath_host.components import link_choice
 from lath_host.components.held import HeldHandles
 from lath_host.components.local import LocalCall, LocalTarget, LocalTargets, call_locally
+from lath_host.components.own_interfaces import OwnAnswer, OwnInterfaces
 from lath_host.components.routes import Routes
 from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.usage import Usage
@@ -85,6 +86,7 @@ class _Route:
         chooses: Whether it is the import by which a guest chooses links.
         named: Finds the handles of components' resources in the parameters; None where none can be.
         made: Likewise in the result.
+        own: What answers where there is no link; None: nothing does.
     """
 
     interface: InterfaceName
@@ -97,6 +99,7 @@ class _Route:
     chooses: bool
     named: FindHandles | None
     made: FindHandles | None
+    own: OwnAnswer | None
 
 
 class Imports:
@@ -109,7 +112,7 @@ class Imports:
         caller: Calls over the bus.
         lattice: The lattice's name, for spans.
         holdings: Tells of handles that are nobody's any more.
-        config: The component's own config as it stands now.
+        own: What the host itself answers, where no link does.
         usage: Counts the bytes that go over the bus.
     """
 
@@ -121,7 +124,7 @@ class Imports:
         caller: Caller,
         lattice: str,
         holdings: HeldHandles,
-        config: Callable[[], Mapping[str, str]],
+        own: OwnInterfaces,
         usage: Usage,
     ) -> None:
         self._source = source
@@ -130,7 +133,7 @@ class Imports:
         self._caller = caller
         self._lattice = lattice
         self._holdings = holdings
-        self._config = config
+        self._own = own
         self._usage = usage
         self._known: dict[tuple[str, str], _Route] = {}
         self._chosen: dict[tuple[str, str, str], _Route] = {}
@@ -154,8 +157,8 @@ class Imports:
         try:
             link = self._find(interface, route.link_name)
         except LinkNotFound:
-            if guest_config.is_guest_config(interface):
-                return guest_config.answer(self._config, route.function, params)
+            if route.own is not None:
+                return route.own(params)
             self._drop_given_away(route, params)
             raise
         except LinkFailed:
@@ -339,6 +342,7 @@ class Imports:
             chooses=link_choice.is_link_choice(interface),
             named=component_handles_in_params(wanted.func),
             made=component_handles_in_result(wanted.func),
+            own=self._own.find(interface, function, wanted.func),
         )
         self._known[wanted.name, wanted.function] = route
         return route

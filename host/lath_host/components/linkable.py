@@ -5,8 +5,9 @@ from __future__ import annotations
 from lath.model import Link
 from lath.names import DEFAULT_LINK, InterfaceName
 from lath.wit.types import World
-from lath_host.components import guest_config, link_choice
+from lath_host.components import link_choice
 from lath_host.components.offered import Offered
+from lath_host.components.own_interfaces import needs_no_link
 from lath_host.engine.engine import CompiledComponent
 from lath_host.engine.wasi import native_interface
 
@@ -40,6 +41,6 @@ def linked_imports(world: World) -> tuple[str, ...]:
     for interface in world.imports.values():
         if ":" in interface.name and not native_interface(interface.name):
             name = InterfaceName.parse(interface.name)
-            if not (guest_config.is_guest_config(name) or link_choice.is_link_choice(name)):
+            if not (needs_no_link(name) or link_choice.is_link_choice(name)):
                 found.append(f"{name} ({interface.label or DEFAULT_LINK})")
     return tuple(sorted(found))

@@ -93,8 +93,11 @@ def test_shipped_texts_are_registered_once() -> None:
     assert [str(package) for package in shipped().packages()] == [
         "wasi:io@0.2.0",
         "wasi:clocks@0.2.0",
+        "wasi:config@0.2.0-draft",
+        "wasi:config@0.2.0-rc.1",
         "wasi:http@0.2.0",
         "wasi:keyvalue@0.2.0-draft",
+        "wasi:logging@0.1.0-draft",
         "wasi:sockets@0.2.0",
         "wasmcloud:bus@1.0.0",
         "wasmcloud:bus@2.0.1",
