@@ -114,6 +114,11 @@ class LinkSlot:
         )
 
     @property
+    def in_use(self) -> int:
+        """How many calls use it."""
+        return len(self._uses)
+
+    @property
     def purges_asked(self) -> int:
         return self._purges_asked
 

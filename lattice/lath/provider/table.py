@@ -98,6 +98,11 @@ class LinkTable:
         if slot is not None:
             slot.lost(held, why)
 
+    def in_use(self, key: str) -> int:
+        """How many calls use a link at this moment."""
+        slot = self._slots.get(key)
+        return 0 if slot is None else slot.in_use
+
     def progressed(self) -> None:
         """More of KV was applied: calls that wait for links that are not here look again."""
         for key in [key for key in self._waiters if key not in self._slots]:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import pytest
 
@@ -41,9 +41,15 @@ _POLL_MIN_S = 0.001
 _POLL_MAX_S = 0.05
 
 
+@overload
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], timeout_s: float = 10.0, *, what: str = ""
-) -> T:
+    condition: Callable[[], Coroutine[Any, Any, T]], timeout_s: float = ..., *, what: str = ...
+) -> T: ...
+@overload
+async def eventually(
+    condition: Callable[[], T | Awaitable[T]], timeout_s: float = ..., *, what: str = ...
+) -> T: ...
+async def eventually(condition: Callable[[], Any], timeout_s: float = 10.0, *, what: str = "") -> Any:
     """Waits until `condition()`, awaited when it is awaitable, is truthy and returns what it gave.
 
     An `AssertionError` of the condition counts as "not yet".
@@ -67,7 +73,7 @@ async def eventually(
                 async with asyncio.timeout_at(end):
                     value = await value
             if value:
-                return value  # type: ignore[no-any-return]
+                return value
             last = value
         except AssertionError as e:
             last = e

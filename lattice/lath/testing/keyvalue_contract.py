@@ -14,18 +14,16 @@ pytest-asyncio has to be in its automatic mode.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
 from pytest_asyncio import fixture
 
-from lath.bus import Bus
 from lath.codec import Resource, Variant
 from lath.errors import InvalidArgument, LinkNotFound, NotFound
 from lath.model import LinkSelector
-from lath.provider import OpError, Provider
-from lath.server import Server
+from lath.provider import OpError
+from lath.testing.contract import ProviderContract
 from lath.testing.provider import Linked, ProviderTest
 
 STORE: Final = "wasi:keyvalue/store"
@@ -81,30 +79,11 @@ class Opened:
         return await self.linked.call(STORE, f"[method]bucket.{name}", self.handle, *args)
 
 
-class KeyValueContract:
+class KeyValueContract(ProviderContract):
     """The suite. A subclass says what is tested, and may add tests of its own with the same fixtures."""
 
     value_bytes_large = 400_000
     """A large value that the backend must take whole."""
-
-    def make_provider(self) -> Provider:
-        """A new provider."""
-        raise TypeError(f"{type(self).__name__} defines no make_provider(self) that returns the provider")
-
-    def link_config(self) -> dict[str, str]:
-        """The target config of a link to a fresh place in the backend."""
-        return {}
-
-    @fixture
-    async def running(self, bus: Bus, nats_server: Server) -> AsyncIterator[ProviderTest]:
-        """The provider, running."""
-        async with ProviderTest(bus, self.make_provider(), nats_url=nats_server.url) as test:
-            yield test
-
-    @fixture
-    async def linked(self, running: ProviderTest) -> Linked:
-        """An active link to it."""
-        return await running.link(config=self.link_config())
 
     @fixture
     async def bucket(self, linked: Linked) -> Opened:

@@ -21,10 +21,11 @@ from lath.links import LinkStore
 from lath.model import HeldLink, Link, LinkSpec
 from lath.names import DEFAULT_LINK
 from lath.provider import Backoff, Provider, ProviderInstance
-from lath.provider.outgoing import OutgoingCalls
+from lath.provider.outgoing import TIMEOUT_MS, OutgoingCalls
 
 SETTLED_S = 15.0
 """How long a test waits for a link."""
+PUTS_AT_ONCE_MAX = 16
 RETRY_SOON = Backoff(first_ms=20, max_ms=200)
 """In tests a failed link is tried again soon."""
 
@@ -107,18 +108,40 @@ class ProviderTest:
             package: Likewise.
             interfaces: Likewise, all of the package.
         """
-        served = sorted({key[:3] for key in self.provider.operations})
-        namespace, package = namespace or served[0][0], package or served[0][1]
-        names = interfaces or tuple(each[2] for each in served if each[:2] == (namespace, package))
         configs: tuple[str, ...] = ()
         if config is not None:
             configs = (f"{self.instance.id}-{source}-{name}",)
             await self._configs.put(configs[0], config)
-        spec = LinkSpec(
+        return await self._links.put(self._spec(source, name, configs, namespace, package, interfaces))
+
+    async def put_many(self, count: int, config: Mapping[str, str]) -> list[Link]:
+        """Puts as many links from one source, `link-0` and so on, with one target config between them."""
+        shared = f"{self.instance.id}-many"
+        await self._configs.put(shared, config)
+        room = asyncio.Semaphore(PUTS_AT_ONCE_MAX)
+
+        async def put(number: int) -> Link:
+            async with room:
+                return await self._links.put(self._spec("app", f"link-{number}", (shared,)))
+
+        return await asyncio.gather(*(put(number) for number in range(count)))
+
+    def _spec(
+        self,
+        source: str,
+        name: str,
+        configs: tuple[str, ...],
+        namespace: str = "",
+        package: str = "",
+        interfaces: tuple[str, ...] = (),
+    ) -> LinkSpec:
+        served = sorted({key[:3] for key in self.provider.operations})
+        namespace, package = namespace or served[0][0], package or served[0][1]
+        names = interfaces or tuple(each[2] for each in served if each[:2] == (namespace, package))
+        return LinkSpec(
             source_id=source, target=self.instance.id, name=name,
             wit_namespace=namespace, wit_package=package, interfaces=names, target_config=configs,
         )  # fmt: skip
-        return await self._links.put(spec)
 
     async def settled(self, link: Link) -> HeldLink:
         """Waits until a link is active, failed or purged, at the revision that was put."""
@@ -158,6 +181,10 @@ class ProviderTest:
             raise NotFound(f"there is no link {link.key}")
         return found
 
+    def calls_in_flight(self, link: Link) -> int:
+        """How many calls use a link at this moment."""
+        return self.instance.table.in_use(link.key)
+
     async def configure(self, link: Link, config: Mapping[str, str]) -> None:
         """Changes the named config of a link that was put with one. The link is not put again by hand."""
         await self._configs.put(link.target_config[0], config)
@@ -166,15 +193,25 @@ class ProviderTest:
 class Linked:
     """Calls by one link, over the bus and through the codec, as a component's host does.
 
+    Args:
+        calls: Makes them.
+        link: The link.
+        timeout_ms: Of calls that name none.
+
     Attributes:
         link: The link.
     """
 
-    def __init__(self, calls: OutgoingCalls, link: Link) -> None:
+    def __init__(self, calls: OutgoingCalls, link: Link, timeout_ms: int = TIMEOUT_MS) -> None:
         self.link = link
         self._calls = calls
+        self._timeout_ms = timeout_ms
 
-    async def call(self, interface: str, function: str, *args: Any, timeout_ms: int = 10_000) -> Any:
+    def within(self, timeout_ms: int) -> Linked:
+        """Calls by the same link, with another time-out."""
+        return Linked(self._calls, self.link, timeout_ms)
+
+    async def call(self, interface: str, function: str, *args: Any, timeout_ms: int | None = None) -> Any:
         """Calls a function; arguments and result in the friendly form of `lath.codec`.
 
         Raises:
@@ -182,7 +219,8 @@ class Linked:
             LathError: The call failed.
         """
         seen = provider.Link.of(self.link, self.link.source_id)
-        return await self._calls.call(seen, interface, function, *args, timeout_ms=timeout_ms)
+        limit_ms = self._timeout_ms if timeout_ms is None else timeout_ms
+        return await self._calls.call(seen, interface, function, *args, timeout_ms=limit_ms)
 
     async def call_version(self, version: str, interface: str, function: str, *args: Any) -> Any:
         """Like `call`, as a caller that was built against another version of the interface."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from lath.bus import Bus
 from lath.codec import Record, Variant
-from lath.errors import LathError
-from lath.provider import Call, Link, OpError, Provider, operation, resource
+from lath.errors import LathError, NotConnected
+from lath.provider import BackendLost, Call, Link, OpError, Provider, operation, resource
 from lath_providers.keyvalue_nats.config import KeyValueNatsConfig, default_bucket
 from lath_providers.keyvalue_nats.store import Store, open_store
 
@@ -73,16 +73,19 @@ class KeyValueNats(Provider):
         )
         try:
             name = config.bucket or default_bucket(self.context.lattice, link)
-            return Backend(bus, config, await open_store(bus, name, config))
+            backend = Backend(bus, config, await open_store(bus, name, config))
         except BaseException:
             await bus.close()
             raise
+        bus.on_disconnect(lambda: self.context.lost(link, backend, f"the connection to {bus.url} broke"))
+        return backend
 
     async def close_link(self, link: Link, backend: Backend) -> None:
         await backend.bus.close()
 
     async def check_link(self, link: Link, backend: Backend) -> None:
-        await backend.store.check()
+        with _lost():
+            await backend.store.check()
 
     # --- wasi:keyvalue/store -------------------------------------------------------------------------
 
@@ -158,6 +161,15 @@ async def _store(call: Call[Backend], bucket: Bucket) -> AsyncIterator[Store]:
 @contextmanager
 def _told() -> Iterator[None]:
     try:
-        yield
+        with _lost():
+            yield
     except LathError as e:
         raise OpError(Variant("other", e.message)) from e
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except NotConnected as e:
+        raise BackendLost(e.message, may_have_run=False) from e
