@@ -53,6 +53,7 @@ class ProxiedBackend:
         self._flowing.set()
         self._numbers = itertools.count(1)
         self._relays: dict[str, asyncio.Task[None]] = {}
+        self._clients: dict[str, asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
         if self._server is None:
@@ -65,6 +66,8 @@ class ProxiedBackend:
             self._server = None
         for relay in self._relays.values():
             relay.cancel()
+        for client in self._clients.values():
+            client.transport.abort()  # also where its relay had not begun
         await asyncio.gather(*self._relays.values(), return_exceptions=True)
         await self.thaw()
 
@@ -75,12 +78,16 @@ class ProxiedBackend:
         self._flowing.set()
 
     async def connections(self) -> set[str]:
-        return set(self._relays)
+        return set(self._clients)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name = str(next(self._numbers))
+        self._clients[name] = writer
         self._relays[name] = asyncio.create_task(self._relay(reader, writer))
-        self._relays[name].add_done_callback(lambda _: self._relays.pop(name, None))
+        self._relays[name].add_done_callback(lambda _: self._forget(name))
+
+    def _forget(self, name: str) -> None:
+        del self._relays[name], self._clients[name]
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

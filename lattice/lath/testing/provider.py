@@ -25,7 +25,7 @@ from lath.provider.outgoing import TIMEOUT_MS, OutgoingCalls
 
 SETTLED_S = 15.0
 """How long a test waits for a link."""
-PUTS_AT_ONCE_MAX = 16
+PUTS_AT_ONCE_MAX = 8
 RETRY_SOON = Backoff(first_ms=20, max_ms=200)
 """In tests a failed link is tried again soon."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,8 +18,9 @@ async def backend() -> AsyncIterator[ProxiedBackend]:
     """Before a server that sends back what it is sent."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(100):
-            writer.write(data)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(100):
+                writer.write(data)
         writer.close()
 
     async with await asyncio.start_server(echo, LOOPBACK, 0) as server:
@@ -40,9 +42,10 @@ async def test_what_is_sent_passes_and_connections_are_counted_while_they_last(
     assert await reader.readexactly(5) == b"hello"
     (first,) = await backend.connections()
     writer.close()
-    await eventually(lambda: not backend._relays)
-    _, writer = await connect(backend)
-    await eventually(lambda: backend._relays)
+    await eventually(lambda: _connected(backend, set()))
+    reader, writer = await connect(backend)
+    writer.write(b"again")
+    assert await reader.readexactly(5) == b"again"
     assert first not in await backend.connections()
     writer.close()
 
@@ -64,9 +67,8 @@ async def test_stopped_it_cuts_and_refuses_until_it_is_started_at_the_same_port(
     reader, writer = await connect(backend)
     await backend.freeze()
     await backend.stop()
-    with pytest.raises(ConnectionError):
+    with contextlib.suppress(ConnectionResetError):  # how it is told depends on what was on its way
         assert await reader.read(1) == b""
-        raise ConnectionResetError
     writer.close()
     with pytest.raises(OSError):
         await connect(backend)
@@ -75,3 +77,8 @@ async def test_stopped_it_cuts_and_refuses_until_it_is_started_at_the_same_port(
     writer.write(b"again")
     assert await reader.readexactly(5) == b"again"
     writer.close()
+
+
+async def _connected(backend: ProxiedBackend, expected: set[str]) -> bool:
+    assert await backend.connections() == expected
+    return True
