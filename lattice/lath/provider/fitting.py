@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, NewType, NoReturn, TypeVar, U
 
 from lath.codec import Err, Ok, Record, Resource, Some, Variant, python_name
 from lath.provider.fields import fields_of, is_protocol
+from lath.provider.resource import is_resource
 from lath.wit import types as wit
 
 _SAYS_NOTHING: Final = (Any, object, NoReturn, typing.Never)
@@ -198,11 +199,12 @@ class Fitting:
 
     def _handle(self, whole: type[Any], name: str, lifted: bool) -> Detail:
         cls = self._resources.get(name)
+        if cls is None:  # a class of lath's own may stand for it: a stream of bytes, say
+            other = whole.__module__ in ("builtins", Record.__module__) or is_resource(whole)
+            return _if_not(whole is Resource or not other)
         if self._given:
-            return _if_not(whole is Resource or (cls is not None and issubclass(whole, cls)))
-        if cls is None or not lifted:
-            return _if_not(whole is Resource)
-        return _if_not(issubclass(cls, whole))
+            return _if_not(whole is Resource or issubclass(whole, cls))
+        return _if_not(issubclass(cls, whole) if lifted else whole is Resource)
 
     def _literal(self, values: Sequence[Any], kind: wit.Type | None) -> Detail:
         """Literals, or the values of an enumeration."""

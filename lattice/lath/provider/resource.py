@@ -46,6 +46,11 @@ def resource(name: str) -> Callable[[type[C]], type[C]]:
     return decorate
 
 
+def is_resource(cls: type[Any]) -> bool:
+    """Whether a class was made by `@resource`, or is derived from one that was."""
+    return hasattr(cls, _NAME)
+
+
 def resource_name(cls: type[Any]) -> str:
     """The name of the resource that a class stands for.
 

@@ -7,6 +7,7 @@ Fixtures:
     shared_nats_server: one nats-server for the whole session (of one xdist worker); isolate by `lattice`.
     lattice: the name of a lattice that no other test uses.
     bus: a connection to `nats_server`, for `lattice`, with its buckets made.
+    memory_lattice: a lattice without any bus, in the test's own process (`lath.testing.memory_lattice`).
 
 And `eventually`, which waits for a condition.
 """
@@ -34,6 +35,7 @@ except ImportError:  # only those who use the fixtures need it
 if TYPE_CHECKING:
     from lath.bus import Bus
     from lath.server import Server
+    from lath.testing.memory_lattice import MemoryLattice
 
 T = TypeVar("T")
 
@@ -122,4 +124,13 @@ async def bus(nats_server: Server, lattice: str) -> AsyncIterator[Bus]:
         yield connection
 
 
-__all__ = ["bus", "eventually", "lattice", "nats_server", "shared_nats_server"]
+@_async_fixture
+async def memory_lattice() -> AsyncIterator[MemoryLattice]:
+    """A lattice in memory; what was started in it is ended with the test."""
+    from lath.testing.memory_lattice import MemoryLattice
+
+    async with MemoryLattice() as lattice:
+        yield lattice
+
+
+__all__ = ["bus", "eventually", "lattice", "memory_lattice", "nats_server", "shared_nats_server"]

@@ -129,7 +129,7 @@ TAKEN = {
     "result<u32, string>": ([Ok[int] | Err[str]], [int, Ok[int], Ok[str] | Err[str]]),
     "shelf": ([Shelf, Any], [Box, str, Resource]),
     "list<option<shelf>>": ([list[Shelf | None]], [list[Shelf], list[Box | None]]),
-    "box": ([Resource], [Shelf, Box]),
+    "box": ([Resource, AsyncIterator[bytes], Any], [Shelf, Box, str, Record]),
 }
 GIVEN = {
     "string": ([str, Shade, Key, Any, NoReturn], [int, bytes, str | None, None]),

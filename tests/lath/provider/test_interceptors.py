@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from lath.bus import Bus
 from lath.codec import Err
 from lath.errors import CallCancelled, DeadlineExceeded, Overloaded
 from lath.provider import Call, Interceptor, Link, Next, Operation, OpError, Provider, operation
 from lath.provider.interceptor import intercepted
-from lath.testing.provider import ProviderTest
+from lath.testing.environment import ProviderEnvironment
 
 ECHO = "test:intercepted/echo"
 
@@ -67,15 +66,15 @@ async def thrice(call: Call[Any], operation: Operation, args: Sequence[Any], nex
     return await next(args)
 
 
-async def test_interceptors_stand_around_an_operation_the_first_outermost(bus: Bus) -> None:
+async def test_interceptors_stand_around_an_operation_the_first_outermost() -> None:
     provider = Echo(named("a"), named("b"))
-    async with ProviderTest(bus, provider) as test:
-        linked = await test.link(config={"prefix": "<"})
+    async with ProviderEnvironment(provider) as env:
+        linked = await env.link(config={"prefix": "<"})
         assert await linked.call(ECHO, "say", "hello") == "a(b(<b.a.hello))"
     assert provider.said == ["b.a.hello"]
 
 
-async def test_an_interceptor_sees_the_call_and_the_operation_and_may_answer_it_itself(bus: Bus) -> None:
+async def test_an_interceptor_sees_the_call_and_the_operation_and_may_answer_it_itself() -> None:
     seen: list[tuple[str, str, str, list[Any]]] = []
 
     async def answer(call: Call[Any], operation: Operation, args: Sequence[Any], next: Next) -> Any:
@@ -83,22 +82,22 @@ async def test_an_interceptor_sees_the_call_and_the_operation_and_may_answer_it_
         return "cached"
 
     provider = Echo(answer)
-    async with ProviderTest(bus, provider) as test:
-        linked = await test.link(source="app", config={"prefix": "<"})
+    async with ProviderEnvironment(provider) as env:
+        linked = await env.link(source="app", config={"prefix": "<"})
         assert await linked.call(ECHO, "say", "hello") == "cached"
     assert provider.said == []
     assert seen == [("app", "<", f"{ECHO}@1.0.0.say", ["hello"])]
 
 
-async def test_errors_pass_through_interceptors_with_their_kind(bus: Bus) -> None:
+async def test_errors_pass_through_interceptors_with_their_kind() -> None:
     async def quota(call: Call[Any], operation: Operation, args: Sequence[Any], next: Next) -> Any:
         if args == ["too much"]:
             raise Overloaded("the quota of app is used up")
         return await next(args)
 
     provider = Echo(thrice, quota)
-    async with ProviderTest(bus, provider) as test:
-        linked = await test.link()
+    async with ProviderEnvironment(provider) as env:
+        linked = await env.link()
         with pytest.raises(OpError) as caught:
             await linked.call(ECHO, "say", "bad")
         assert caught.value.payload == "bad!!"
@@ -107,7 +106,7 @@ async def test_errors_pass_through_interceptors_with_their_kind(bus: Bus) -> Non
             await linked.call(ECHO, "say", "too much")
 
 
-async def test_an_interceptor_is_cancelled_with_its_call_and_cannot_hold_it_up(bus: Bus) -> None:
+async def test_an_interceptor_is_cancelled_with_its_call_and_cannot_hold_it_up() -> None:
     cancelled: list[str] = []
 
     async def watch(call: Call[Any], operation: Operation, args: Sequence[Any], next: Next) -> Any:
@@ -118,8 +117,8 @@ async def test_an_interceptor_is_cancelled_with_its_call_and_cannot_hold_it_up(b
             raise
 
     provider = Echo(watch)
-    async with ProviderTest(bus, provider) as test:
-        linked = await test.link()
+    async with ProviderEnvironment(provider) as env:
+        linked = await env.link()
         with pytest.raises((DeadlineExceeded, CallCancelled)):
             await linked.call(ECHO, "wait", timeout_ms=200)
         async with asyncio.timeout(10):
