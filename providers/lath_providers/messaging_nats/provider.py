@@ -1,0 +1,121 @@
+"""`MessagingNats`: wasmcloud:messaging on NATS, both ways: components send by it, and it calls components."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from lath.codec import Record
+from lath.errors import ConnectionLost, InvalidArgument, LathError, NotConnected
+from lath.provider import BackendLost, Call, Link, OpError, Provider, operation
+from lath_providers.messaging.config import group_of
+from lath_providers.messaging.handling import SYSTEM_NATS, Handling
+from lath_providers.messaging.links import check_takes_messages
+from lath_providers.messaging.message import CONSUMER
+from lath_providers.messaging.rights import check_guarded_pattern
+from lath_providers.messaging_nats.config import NatsSendingConfig, NatsServers, NatsTakingConfig
+from lath_providers.messaging_nats.connections import Connection, Connections
+from lath_providers.messaging_nats.sender import Sender
+from lath_providers.messaging_nats.taker import Taker
+
+CLOSE_GRACE_S: Final = 2.0
+"""How long messages in work may go on when their link is closed, as long as calls may."""
+
+
+class MessagingNats(Provider):
+    """wasmcloud:messaging on NATS.
+
+    A link to it lets a component publish and request (`NatsSendingConfig`); a link from it to a component has
+    that one handle messages (`NatsTakingConfig`).
+    """
+
+    def __init__(self) -> None:
+        self._takers: set[Taker] = set()
+
+    async def start(self, config: Mapping[str, str]) -> None:
+        if config:
+            names = ", ".join(sorted(config))
+            raise InvalidArgument(f"messaging-nats has no config of its own ({names}): put it into its links")
+        self._connections = Connections(self.context)
+
+    async def drain(self) -> None:
+        await asyncio.gather(*(taker.drain() for taker in tuple(self._takers)))
+
+    # --- links of components that send ---------------------------------------------------------------
+
+    async def open_link(self, link: Link) -> Sender:
+        config = link.config_as(NatsSendingConfig)
+        async with self._connected(config) as connection:
+            return Sender(connection, config)
+
+    async def close_link(self, link: Link, sender: Sender) -> None:
+        await self._connections.release(sender.connection)
+
+    async def check_link(self, link: Link, sender: Sender) -> None:
+        await sender.connection.bus.flush()
+
+    @operation(CONSUMER)
+    async def publish(self, call: Call[Sender], msg: Record) -> None:
+        with _told():
+            await call.held.publish(msg)
+
+    @operation(CONSUMER)
+    async def request(self, call: Call[Sender], subject: str, body: bytes, timeout_ms: int) -> Record:
+        with _told():
+            return await call.held.request(subject, body, timeout_ms, call.ms_left)
+
+    # --- links to components that take messages ------------------------------------------------------
+
+    async def open_source_link(self, link: Link) -> Taker:
+        check_takes_messages(link)
+        config = link.config_as(NatsTakingConfig)
+        async with self._connected(config) as connection:
+            if connection.guarded:
+                for pattern in config.subscriptions:
+                    check_guarded_pattern(pattern)
+            handling = Handling(
+                self.context.call, link, config.timeout_ms, SYSTEM_NATS, ",".join(config.subscriptions)
+            )
+            taker = Taker(connection, config, group_of(config, link, self.context.lattice), handling)
+            try:
+                await taker.start()
+            except BaseException:
+                await taker.close(0)
+                raise
+            self._takers.add(taker)
+            return taker
+
+    async def close_source_link(self, link: Link, taker: Taker) -> None:
+        self._takers.discard(taker)
+        try:
+            await taker.close(CLOSE_GRACE_S)
+        finally:
+            await self._connections.release(taker.connection)
+
+    async def check_source_link(self, link: Link, taker: Taker) -> None:
+        await taker.connection.bus.flush()
+
+    @asynccontextmanager
+    async def _connected(self, config: NatsServers) -> AsyncIterator[Connection]:
+        """A connection, which is kept unless the block fails."""
+        connection = await self._connections.acquire(config.url, config.credentials(self.context.credentials))
+        try:
+            yield connection
+        except BaseException:
+            await self._connections.release(connection)
+            raise
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Failures inside reach the component as the interface's own error: a text that begins with the kind."""
+    try:
+        yield
+    except NotConnected as e:
+        raise BackendLost(e.message, may_have_run=False) from e
+    except ConnectionLost as e:
+        raise BackendLost(e.message) from e
+    except LathError as e:
+        raise OpError(str(e)) from e
