@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from lath.telemetry import get_logger
 
 _log = get_logger("lath.bus")
+
+_CANCEL_AGAIN_S: Final = 0.1
 
 
 class Callbacks:
@@ -51,9 +53,14 @@ class Callbacks:
 
 
 async def ended(task: asyncio.Future[Any]) -> None:
-    """Cancels a task and waits for its end; its outcome is of no interest any more."""
-    task.cancel()
-    await asyncio.wait({task})
+    """Cancels a task and waits for its end; its outcome is of no interest any more.
+
+    It is cancelled again while it goes on: Python 3.11's `wait_for`, on which nats-py builds, loses a
+    cancellation that comes at the moment of an error, and nats-py's `connect` then tries on for ever.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
     if not task.cancelled():
         task.exception()
 

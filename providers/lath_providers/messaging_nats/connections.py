@@ -45,18 +45,18 @@ class Connection:
         key: Servers and credentials.
         bus: The connection.
         guarded: Whether it is also the lattice's own bus, however its URL is spelled.
-        on_lost: Called when the connection breaks.
+        on_lost: Called with the reason when the connection breaks, by whom it is for.
     """
 
     key: Key
     bus: Bus
     guarded: bool
-    on_lost: set[Callable[[], None]] = field(default_factory=set)
+    on_lost: dict[object, Callable[[str], None]] = field(default_factory=dict)
 
     def lost(self) -> None:
         """Tells everybody that it broke."""
-        for callback in tuple(self.on_lost):
-            callback()
+        for callback in tuple(self.on_lost.values()):
+            callback(f"the connection to {self.bus.url} is lost")
 
 
 class Connections:

@@ -48,10 +48,12 @@ class MessagingNats(Provider):
     async def open_link(self, link: Link) -> Sender:
         config = link.config_as(NatsSendingConfig)
         async with self._connected(config) as connection:
-            return Sender(connection, config)
+            sender = Sender(connection, config)
+            connection.on_lost[sender] = lambda reason: self.context.lost(link, sender, reason)
+            return sender
 
     async def close_link(self, link: Link, sender: Sender) -> None:
-        await self._connections.release(sender.connection)
+        await self._release(sender)
 
     async def check_link(self, link: Link, sender: Sender) -> None:
         await sender.connection.bus.flush()
@@ -85,6 +87,7 @@ class MessagingNats(Provider):
                 await taker.close(0)
                 raise
             self._takers.add(taker)
+            connection.on_lost[taker] = lambda reason: self.context.lost(link, taker, reason)
             return taker
 
     async def close_source_link(self, link: Link, taker: Taker) -> None:
@@ -92,10 +95,14 @@ class MessagingNats(Provider):
         try:
             await taker.close(CLOSE_GRACE_S)
         finally:
-            await self._connections.release(taker.connection)
+            await self._release(taker)
 
     async def check_source_link(self, link: Link, taker: Taker) -> None:
         await taker.connection.bus.flush()
+
+    async def _release(self, held: Sender | Taker) -> None:
+        held.connection.on_lost.pop(held, None)
+        await self._connections.release(held.connection)
 
     @asynccontextmanager
     async def _connected(self, config: NatsServers) -> AsyncIterator[Connection]:

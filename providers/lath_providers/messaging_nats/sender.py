@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from lath import telemetry
 from lath.codec import Record
-from lath.errors import InvalidArgument
-from lath_providers.messaging.message import broker_message
+from lath_providers.messaging.message import broker_message, wait_ms
 from lath_providers.messaging.rights import Rights
 from lath_providers.messaging_nats.config import NatsSendingConfig
 from lath_providers.messaging_nats.connections import Connection
-
-ANSWER_MS: Final = 5.0
-"""A request ends so long before its call does, so that its failure still reaches the component in words."""
 
 
 class Sender:
@@ -57,11 +51,8 @@ class Sender:
             LathError: It was refused, or there is no connection.
         """
         self._rights.check(subject)
-        if timeout_ms == 0:
-            raise InvalidArgument("timeout-ms is 0: say how many milliseconds to wait for an answer")
+        within_ms = wait_ms(timeout_ms, call_ms_left)
         headers: dict[str, str] = {}
         telemetry.inject(headers)
-        answer = await self.connection.bus.request(
-            subject, body, headers=headers, timeout_ms=max(0.0, min(timeout_ms, call_ms_left - ANSWER_MS))
-        )
+        answer = await self.connection.bus.request(subject, body, headers=headers, timeout_ms=within_ms)
         return broker_message(answer.subject, answer.data, answer.reply or None)

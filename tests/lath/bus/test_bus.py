@@ -11,6 +11,7 @@ from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 from lath.bus import Bus, Credentials
+from lath.bus.callbacks import ended
 from lath.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -369,3 +370,22 @@ async def test_closing_leaves_no_task_behind(nats_server: Server, lattice: str) 
         await bus.publish("x")
     with pytest.raises(NotConnected):
         await bus.subscribe("x", hang)
+
+
+async def test_what_swallows_a_cancellation_is_ended_all_the_same() -> None:
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed += 1
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(stubborn())
+    async with asyncio.timeout(10):
+        await ended(task)
+    assert task.cancelled()
+    assert swallowed == 2

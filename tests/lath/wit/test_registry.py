@@ -101,4 +101,5 @@ def test_shipped_texts_are_registered_once() -> None:
         "wasi:sockets@0.2.0",
         "wasmcloud:bus@1.0.0",
         "wasmcloud:bus@2.0.1",
+        "wasmcloud:messaging@0.2.0",
     ]
