@@ -4,7 +4,7 @@
         def make_provider(self) -> Provider:
             return Rabbit()
 
-        def sending_config(self) -> dict[str, str]:
+        def link_config(self) -> dict[str, str]:
             return {"url": self.url}
 
         def taking_config(self) -> dict[str, str]:
@@ -33,9 +33,9 @@ from lath.errors import DeadlineExceeded, LinkFailed
 from lath.links import LinkStore
 from lath.model import Link, LinkSelector, LinkSpec
 from lath.provider import Call, OpError, Provider, ProviderInstance, operation
-from lath.server import Server
 from lath.telemetry import TraceContext
 from lath.testing import eventually
+from lath.testing.contract import ProviderContract
 from lath.testing.provider import Linked, ProviderTest
 
 CONSUMER: Final = "wasmcloud:messaging/consumer"
@@ -180,17 +180,13 @@ class Sends:
         return answer
 
 
-class MessagingContract:
+class MessagingContract(ProviderContract):
     """The suite. A subclass says what is tested, and may add tests of its own with the same fixtures."""
 
     body_bytes_large = 400_000
     """A large body that the broker must carry whole."""
 
-    def make_provider(self) -> Provider:
-        """A new provider."""
-        raise TypeError(f"{type(self).__name__} defines no make_provider(self) that returns the provider")
-
-    def sending_config(self) -> dict[str, str]:
+    def link_config(self) -> dict[str, str]:
         """The target config of a link to the provider."""
         return {}
 
@@ -199,15 +195,9 @@ class MessagingContract:
         return {}
 
     @fixture
-    async def running(self, bus: Bus, nats_server: Server) -> AsyncIterator[ProviderTest]:
-        """The provider, running."""
-        async with ProviderTest(bus, self.make_provider(), nats_url=nats_server.url) as test:
-            yield test
-
-    @fixture
     async def components(self, bus: Bus, running: ProviderTest) -> AsyncIterator[Components]:
         """Components around it."""
-        async with Components(bus, running, self.sending_config(), self.taking_config()) as components:
+        async with Components(bus, running, self.link_config(), self.taking_config()) as components:
             yield components
 
     @fixture

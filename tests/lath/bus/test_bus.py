@@ -374,9 +374,11 @@ async def test_closing_leaves_no_task_behind(nats_server: Server, lattice: str) 
 
 async def test_what_swallows_a_cancellation_is_ended_all_the_same() -> None:
     swallowed = 0
+    begun = asyncio.Event()
 
     async def stubborn() -> None:
         nonlocal swallowed
+        begun.set()
         while swallowed < 2:
             try:
                 await asyncio.Event().wait()
@@ -386,6 +388,7 @@ async def test_what_swallows_a_cancellation_is_ended_all_the_same() -> None:
 
     task = asyncio.create_task(stubborn())
     async with asyncio.timeout(10):
+        await begun.wait()
         await ended(task)
     assert task.cancelled()
     assert swallowed == 2
