@@ -17,7 +17,8 @@ from lath.provider import OpError, Provider
 from lath.provider.outgoing import OutgoingCalls
 from lath.server import Server
 from lath.testing import eventually
-from lath.testing.messaging_contract import Components, MessagingContract, Sends
+from lath.testing.messaging import Components, Sends
+from lath.testing.messaging_contract import MessagingContract
 from lath.testing.provider import Linked, ProviderTest
 from lath.verbs import LinkOps
 from lath_providers.messaging_nats import MessagingNats, NatsSendingConfig
