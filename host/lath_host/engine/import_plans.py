@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import InvalidArgument, LathError
 from lath.wit.types import Func, Primitive, ResultOf, Type, Variant
@@ -27,6 +27,9 @@ from lath_host.engine.wasi import Answer
 if TYPE_CHECKING:
     from lath_host.engine.guest import Guest
     from lath_host.engine.linkage import Import
+
+CASES_IN_WORDS: Final = ("other", "unexpected")
+"""What the standards call the case of an error variant that takes any text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +84,8 @@ class ImportPlan:
             return {"err": str(error)}
         if isinstance(result.err, Variant):
             for case in result.err.cases:
-                if case.name == "other" and case.type == Primitive("string"):
-                    return {"err": {"other": str(error)}}
+                if case.name in CASES_IN_WORDS and case.type == Primitive("string"):
+                    return {"err": {case.name: str(error)}}
         return None
 
 

@@ -18,6 +18,7 @@ from lath.provider.errors import OpError
 from lath.provider.interceptor import Interceptor, intercepted
 from lath.provider.link import Link
 from lath.provider.operation import check_signature, find, interface_of, marked, wit_name
+from lath.provider.pins import Pins
 from lath.provider.resource import Convert, lifter, lower, mentions_handle, resource_name
 from lath.wit.text import func_text
 from lath.wit.types import Func
@@ -68,6 +69,7 @@ class ProviderContext:
         lost: Says, from outside of any call, that the backend behind what a link holds is gone, as an
             operation says by raising `BackendLost`: `self.context.lost(link, held, "the server closed it")`.
             Said of what the link no longer holds it does nothing. To be called on the provider's loop.
+        pins: Handles of what lives in this instance and cannot leave it; see `lath.provider.pins`.
     """
 
     lattice: str
@@ -80,6 +82,7 @@ class ProviderContext:
     call: Caller = field(repr=False)
     http: HttpAsker = field(repr=False)
     lost: LossTeller = field(repr=False)
+    pins: Pins = field(repr=False)
 
 
 class Operation:

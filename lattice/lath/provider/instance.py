@@ -27,6 +27,7 @@ from lath.provider.events import LinkEvents
 from lath.provider.link import Link
 from lath.provider.opener import ProviderOpener
 from lath.provider.outgoing import TIMEOUT_MS, Nearby, OutgoingCalls
+from lath.provider.pins import Pins
 from lath.provider.table import LinkTable
 from lath.redact import redacted
 from lath.rpc import CallServer
@@ -106,12 +107,14 @@ class ProviderInstance:
         )  # fmt: skip
         self._verbs = VerbServer(bus, self)
         self._dispatch = Dispatch(provider, provider_id, self.table, self._log)
+        self._pins = Pins(provider_id, self.instance_id)
         self._calls = CallServer(
             bus,
             provider_id,
             self.instance_id,
             self._dispatch.remote,
             metadata={"kind": "provider", "host": host_id, "name": type(provider).__name__},
+            notices=self._pins.notices,
         )
         self._outgoing = OutgoingCalls(bus, provider_id, nearby)
         self._presence = PresenceAnnouncer(bus, self._own_presence(presence_ttl_ms))
@@ -131,6 +134,7 @@ class ProviderInstance:
             call=self._outgoing.call,
             http=self._outgoing.http,
             lost=self._lost,
+            pins=self._pins,
         )
 
     # --- its life ------------------------------------------------------------------------------------
@@ -223,6 +227,7 @@ class ProviderInstance:
         await self._verbs.close()
         self._view.close()
         await self._mirror.close()
+        await self._pins.close()
         await self.table.close()
         await self._outgoing.close()
         await self._events.close()

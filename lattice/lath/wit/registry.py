@@ -12,7 +12,7 @@ from lath.wit.parser import parse
 from lath.wit.types import Interface
 
 _SUFFIX: Final = ".wit"
-_FIRST: Final = "wasi-io-"
+_FIRST: Final = ("wasi-io-", "wasmcloud-postgres-")
 """What other packages use that come with lath."""
 
 

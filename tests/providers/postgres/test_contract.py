@@ -1,0 +1,31 @@
+"""wasmcloud:postgres on a real PostgreSQL passes the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from postgres_databases import config_of, make_database
+from postgres_server import PostgresServer, postgres_server
+
+from lath.provider import Provider
+from lath.testing.postgres_contract import PostgresContract
+from lath_providers.postgres import Postgres
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+class TestPostgres(PostgresContract):
+    @pytest.fixture(autouse=True)
+    def on(self, postgres: PostgresServer) -> None:
+        self.server = postgres
+
+    def make_provider(self) -> Provider:
+        return Postgres()
+
+    def link_config(self) -> dict[str, str]:
+        return config_of(self.server, make_database(self.server))
