@@ -19,6 +19,7 @@ from lath.provider.dispatch import Dispatch
 from lath.provider.errors import BackendLost
 from lath.provider.link import Link as SeenLink
 from lath.provider.opener import ProviderOpener
+from lath.provider.pins import Pins
 from lath.provider.table import LinkTable
 from lath.rpc import IncomingCall
 
@@ -77,10 +78,12 @@ class MemoryProvider:
         self.opener = ProviderOpener(served_by, provider_id)
         self.table = LinkTable(provider_id, self.opener, caught_up=lambda _: True, backoff=backoff)
         self._dispatch = Dispatch(served_by, provider_id, self.table, log)
+        self._pins = Pins(provider_id, instance_id)
         self._started = False
         served_by.context = ProviderContext(
             lattice=lattice, provider_id=provider_id, instance_id=instance_id, host_id="", nats_url="",
             credentials=None, config=self._config, call=call, http=http, lost=self._lost,
+            pins=self._pins,
         )  # fmt: skip
 
     async def start(self) -> None:
@@ -116,6 +119,7 @@ class MemoryProvider:
                 await self.provider.drain()
         finally:
             self._dispatch.close()
+            await self._pins.close()
             await self.table.close()
             if self._started:
                 await self.provider.stop()

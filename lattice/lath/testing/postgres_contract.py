@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
@@ -28,9 +27,9 @@ from lath.bus import Bus
 from lath.codec import ComponentHandle, Resource, Variant
 from lath.codec.handles import pack_tokens
 from lath.errors import InvalidArgument, LathError, LinkNotFound, NotFound
-from lath.provider import OpError, Provider
-from lath.server import Server
+from lath.provider import OpError
 from lath.testing import eventually
+from lath.testing.contract import ProviderContract
 from lath.testing.provider import Linked, ProviderTest
 
 QUERY: Final = "wasmcloud:postgres/query"
@@ -149,22 +148,12 @@ async def refused(call: Any) -> Variant:
     return error
 
 
-class PostgresContract:
+class PostgresContract(ProviderContract):
     """The suite. A subclass says what is tested, and may add tests of its own with the same fixtures."""
-
-    def make_provider(self) -> Provider:
-        """A new provider."""
-        raise TypeError(f"{type(self).__name__} defines no make_provider(self) that returns the provider")
 
     def link_config(self) -> dict[str, str]:
         """The target config of a link to an empty database; to another one each time it is called."""
         raise TypeError(f"{type(self).__name__} defines no link_config(self)")
-
-    @fixture
-    async def running(self, bus: Bus, nats_server: Server) -> AsyncIterator[ProviderTest]:
-        """The provider, running."""
-        async with ProviderTest(bus, self.make_provider(), nats_url=nats_server.url) as test:
-            yield test
 
     @fixture
     async def database(self, running: ProviderTest) -> Database:

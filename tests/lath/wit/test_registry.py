@@ -92,6 +92,8 @@ def test_the_latest_version_is_loaded_when_none_is_asked_for() -> None:
 def test_shipped_texts_are_registered_once() -> None:
     assert [str(package) for package in shipped().packages()] == [
         "wasi:io@0.2.0",
+        "wasmcloud:postgres@0.1.1-draft",
+        "lath:postgres@1.0.0",
         "wasi:clocks@0.2.0",
         "wasi:config@0.2.0-draft",
         "wasi:config@0.2.0-rc.1",
