@@ -13,8 +13,9 @@ from lath import subjects, telemetry, wit
 from lath.codec import FuncCodec, component_handles_in_params, component_handles_in_result, unpack
 from lath.codec.handles import FindHandles, home_of
 from lath.codec.jsonform import params_from_json, result_to_json
-from lath.errors import NotFound
+from lath.errors import InvalidArgument, NotFound
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName, check_target, shown, versions_compatible
+from lath.streamed import streaming_of
 from lath.telemetry import TraceContext
 from lath.wit.types import Func, Interface
 from lath_control.client.holding import HeldResources
@@ -76,6 +77,11 @@ class Calls:
         if func is None:
             known = ", ".join(sorted(found.functions))
             raise NotFound(f"{found.name} of {target} has no function {shown(function)}; it has: {known}")
+        if streaming_of(func) is not None:
+            raise InvalidArgument(
+                f"{found.name}.{shown(function)} takes or gives a stream of bytes, which a client cannot: "
+                "call it from a component or a provider, by a link"
+            )
         return CalledFunction(
             InterfaceName.parse(found.name),
             function,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lath.errors import Internal, InvalidArgument
 from lath.http import wire
-from lath.http.bodies import Ahead, Continued
 from lath.http.messages import Header, HttpRequest, HttpResponse, WholeBody
 from lath.names import InterfaceName
 from lath.rpc.call import Following
 from lath.rpc.exchange import Answer, Exchanges
+from lath.streamed.parts import Ahead, Continued
 
 if TYPE_CHECKING:
     from lath.bus import Bus

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lath.http import wire
-from lath.http.bodies import Ahead, Continued
 from lath.http.messages import Header, HttpRequest, HttpResponse
 from lath.rpc.call import Following, IncomingCall, Streamed
+from lath.streamed.parts import Ahead, Continued
 
 if TYPE_CHECKING:
     from lath.rpc.streams import IncomingStream

@@ -21,10 +21,12 @@ from lath.provider.link import Link
 from lath.provider.operation import operation
 from lath.provider.resource import resource
 from lath.provider.start import ProviderStart
+from lath.streamed import ByteStream
 
 __all__ = [
     "BackendLost",
     "Backoff",
+    "ByteStream",
     "Call",
     "Interceptor",
     "Link",

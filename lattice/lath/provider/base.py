@@ -20,6 +20,9 @@ from lath.provider.link import Link
 from lath.provider.operation import check_signature, find, interface_of, marked, wit_name
 from lath.provider.pins import Pins
 from lath.provider.resource import Convert, lifter, lower, mentions_handle, resource_name
+from lath.rpc import IncomingCall
+from lath.streamed import streaming_of
+from lath.streamed.serving import arguments_here, arguments_of, begun
 from lath.wit.text import func_text
 from lath.wit.types import Func
 
@@ -93,7 +96,8 @@ class Operation:
         interface: The interface with the version that is served.
         function: The function's name in the WIT.
         title: Both, for messages.
-        codec: The function's codec.
+        streaming: What of it travels as a stream; None: nothing.
+        codec: The function's codec; of what it is as it travels.
     """
 
     def __init__(
@@ -108,7 +112,8 @@ class Operation:
         self.interface = interface
         self.function = function
         self.title = f"{interface}.{function}"
-        self.codec = FuncCodec(func)
+        self.streaming = streaming_of(func)
+        self.codec = FuncCodec(self.streaming.func if self.streaming else func)
         self._lifts: list[tuple[int, Convert]] = [
             (place, lift)
             for place, param in enumerate(func.params)
@@ -116,22 +121,31 @@ class Operation:
         ]
         self._lowers = mentions_handle(func.result)
 
-    def args_of_bytes(self, payload: bytes) -> list[Any]:
+    def args_of_call(self, call: IncomingCall) -> list[Any]:
         """The arguments of a call that came over the bus."""
-        return self._lift(self.codec.decode_params(payload))
+        if self.streaming is not None:
+            return self._lift(arguments_of(self.streaming, self.codec, call))
+        return self._lift(self.codec.decode_params(call.payload))
 
     def args_of_wire(self, params: Sequence[Wire]) -> list[Any]:
         """The arguments of a call from the same process."""
+        if self.streaming is not None:
+            return self._lift(arguments_here(self.streaming, self.codec, list(params)))
         return self._lift(self.codec.params_from_wire(list(params)))
 
     async def run(self, provider: Provider, call: Call[Any], args: Sequence[Any]) -> Any:
-        """Calls the method, through the provider's interceptors. An `OpError` becomes the result's `err`."""
+        """Calls the method, through the provider's interceptors. An `OpError` becomes the result's `err`.
+
+        A stream that it returns has begun.
+        """
         method = getattr(provider, self.attribute)
         try:
             if provider.interceptors:
                 result = await intercepted(provider.interceptors, method, call, self, args)
             else:
                 result = await method(call, *args)
+            if self.streaming is not None and self.streaming.result is not None:
+                return await begun(self.streaming.result, result)
         except OpError as e:
             return Err(e.payload)
         return lower(result) if self._lowers else result

@@ -14,7 +14,7 @@ from lath.telemetry import TraceContext
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call(Generic[T]):
     """One call by one link.
 
@@ -23,7 +23,8 @@ class Call(Generic[T]):
         held: What `open_link` returned for it.
         source_id: Who calls.
         call_id: Names the call in logs; empty where the caller gave none.
-        deadline: Loop time at which the caller gives up; the call is cancelled then.
+        deadline: Loop time at which the caller gives up; the call is cancelled then. Infinite once an
+            operation that is given a stream has begun to read it: its caller bounds each wait by itself then.
         trace: The trace that the call is part of, if any. Spans made while it runs join it by themselves.
         log: A logger that carries the link and the source.
     """

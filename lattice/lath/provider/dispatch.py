@@ -6,8 +6,11 @@ A call from the bus and one from the same process take the same way; only the fo
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from lath import subjects, telemetry
@@ -29,10 +32,14 @@ from lath.model import Revision
 from lath.names import CLIENT_SOURCE, NO_LINK, InterfaceName, shown, versions_compatible
 from lath.provider.base import Operation, Provider
 from lath.provider.call import Call
-from lath.provider.errors import BackendLost
+from lath.provider.errors import BackendLost, OpError
+from lath.provider.lent import LentStream, ReadStream
 from lath.provider.link import Link
 from lath.provider.table import LinkTable
-from lath.rpc import IncomingCall
+from lath.provider.use import LinkUse
+from lath.rpc import IncomingCall, Streamed
+from lath.streamed import ByteStream
+from lath.streamed.serving import result_of
 
 LOCAL_CALLS_MAX: Final = 10_000
 """Calls from the same process at once; as many as a `CallServer` takes from the bus."""
@@ -74,6 +81,7 @@ class Dispatch:
         self._log = log
         self._ready = asyncio.Event()
         self._local: set[asyncio.Task[Any]] = set()
+        self._lent: set[LentStream] = set()
         self._draining = False
 
     def ready(self) -> None:
@@ -86,20 +94,24 @@ class Dispatch:
         return self._ready.is_set() and not self._draining and len(self._local) < LOCAL_CALLS_MAX
 
     async def drain_local(self) -> None:
-        """Takes no more calls from the same process, and waits for those that run."""
+        """Takes no more calls from the same process, and waits for those that run, and for their streams."""
         self._draining = True
         while self._local:
             await asyncio.wait(self._local)
+        for lent in list(self._lent):
+            await lent.over.wait()
 
     def close(self) -> None:
         """Takes no more calls from the same process, and cancels those that run."""
         self._draining = True
         for task in self._local:
             task.cancel()
+        for lent in list(self._lent):
+            lent.end(CallCancelled(f"the instance of {self._id} was stopped"))
 
     # --- the two ways in -----------------------------------------------------------------------------
 
-    async def remote(self, call: IncomingCall) -> bytes:
+    async def remote(self, call: IncomingCall) -> bytes | Streamed:
         """Serves a call from the bus: the handler of a `CallServer`."""
         subject, header = call.subject, call.header
         name = InterfaceName(subject.namespace, subject.package, subject.interface, header.interface_version)
@@ -108,7 +120,9 @@ class Dispatch:
             call.deadline, header.revision, header.call_id,
         )  # fmt: skip
         operation = self._find(asked)
-        result = await self._run(operation, asked, lambda: operation.args_of_bytes(call.payload))
+        result = await self._run(operation, asked, lambda: operation.args_of_call(call), call.last)
+        if isinstance(result, ByteStream):
+            return await result_of(operation.codec, result)
         encoded: bytes = _fitting(operation, lambda: operation.codec.encode_result(result))
         return encoded
 
@@ -137,6 +151,9 @@ class Dispatch:
 
     async def _serve_local(self, operation: Operation, asked: Asked, params: Sequence[Wire]) -> Wire:
         result = await self._run(operation, asked, lambda: operation.args_of_wire(params))
+        if isinstance(result, ByteStream):
+            assert operation.streaming is not None, "no other has a stream for a result"
+            return operation.streaming.with_stream(result)
         return _fitting(operation, lambda: operation.codec.result_to_send(result))
 
     # --- the common way ------------------------------------------------------------------------------
@@ -166,42 +183,76 @@ class Dispatch:
             f" only {', '.join(self._provider.interfaces()) or 'nothing'}"
         )
 
-    async def _run(self, operation: Operation, asked: Asked, args: Callable[[], list[Any]]) -> Any:
+    async def _run(
+        self,
+        operation: Operation,
+        asked: Asked,
+        args: Callable[[], list[Any]],
+        last: Callable[[], object] = bool,
+    ) -> Any:
+        """Has an operation serve a call.
+
+        Args:
+            operation: Which.
+            asked: The call.
+            args: Gives its arguments.
+            last: Called where its deadline does not hold any more, since the stream that it brings is read.
+        """
         key = self._key(asked)
         await self._wait_ready(asked.deadline)
         use = await self._table.use(key, asked.revision, asked.deadline)
-        with use:
-            if asked.interface.interface not in use.link.interfaces:
-                raise LinkNotFound(
-                    f"link {key} allows {', '.join(use.link.interfaces)}, not {asked.interface.interface}"
-                )
-            call: Call[Any] = Call(
-                link=Link(use.link, "target"),
-                held=use.held,
-                source_id=asked.source_id,
-                call_id=asked.call_id,
-                deadline=asked.deadline,
-                trace=telemetry.current(),
-                log=self._log.bind(link=key, source=asked.source_id),
+        if operation.streaming is None:
+            with use:
+                return await self._within(operation, self._call(asked, use), use, args)
+        with ExitStack() as uses:
+            uses.enter_context(use)
+            call = self._call(asked, use)
+            result = await self._within(
+                operation, call, use, lambda: _lasting(operation, args(), call, use, last)
             )
-            arguments = args()
-            limit = use.until(asked.deadline)
-            try:
-                async with limit:
-                    return await operation.run(self._provider, call, arguments)
-            except LathError:
+            if not isinstance(result, ByteStream) or result.whole is not None:
+                return result
+            failure = partial(self._failure, operation, call)
+            lent = LentStream(result, failure, uses.pop_all(), self._lent)
+            use.lend(lent.end)
+            return ByteStream(lent, result.size)
+
+    def _call(self, asked: Asked, use: LinkUse) -> Call[Any]:
+        """What the operation is told of a call."""
+        link = Link(use.link, "target")
+        if asked.interface.interface not in use.link.interfaces:
+            raise LinkNotFound(
+                f"link {link.key} allows {', '.join(use.link.interfaces)}, not {asked.interface.interface}"
+            )
+        return Call(
+            link=link,
+            held=use.held,
+            source_id=asked.source_id,
+            call_id=asked.call_id,
+            deadline=asked.deadline,
+            trace=telemetry.current(),
+            log=self._log.bind(link=link.key, source=asked.source_id),
+        )
+
+    async def _within(
+        self, operation: Operation, call: Call[Any], use: LinkUse, args: Callable[[], list[Any]]
+    ) -> Any:
+        """Has an operation serve a call within its deadline, and for as long as its link is there."""
+        limit = use.until(call.deadline)
+        arguments = args()
+        try:
+            async with limit:
+                return await operation.run(self._provider, call, arguments)
+        except LathError:
+            raise
+        except TimeoutError:
+            if use.ended:
                 raise
-            except BackendLost as e:
-                self._table.lost(key, use.held, e)
-                raise e.told(key) from e
-            except TimeoutError:
-                if use.ended:
-                    raise
-                if limit.expired():
-                    raise DeadlineExceeded(f"{operation.title} ran past the call's deadline") from None
-                raise self._defect(operation, TimeoutError("timed out"), call) from None
-            except Exception as e:
-                raise self._defect(operation, e, call) from e
+            if limit.expired():
+                raise DeadlineExceeded(f"{operation.title} ran past the call's deadline") from None
+            raise self._failure(operation, call, TimeoutError("timed out")) from None
+        except Exception as e:
+            raise self._failure(operation, call, e) from e
 
     def _key(self, asked: Asked) -> str:
         """The key of the link that the call came by, if it is one that can exist."""
@@ -225,7 +276,16 @@ class Dispatch:
         except TimeoutError:
             raise Unavailable(f"this instance of {self._id} has not read its links yet") from None
 
-    def _defect(self, operation: Operation, error: Exception, call: Call[Any]) -> Internal:
+    def _failure(self, operation: Operation, call: Call[Any], error: Exception) -> LathError:
+        """What the caller is told of what an operation, or the stream that it has made, has raised."""
+        if isinstance(error, LathError):
+            return error
+        if isinstance(error, BackendLost):
+            key = call.link.key
+            self._table.lost(key, call.held, error)
+            return error.told(key)
+        if isinstance(error, OpError):
+            return Internal(f"{operation.title}: {error.payload}")
         call.log.error("an operation raised", operation=operation.title, exc_info=error)
         return Internal(f"{operation.title}: {type(error).__name__}: {error}")
 
@@ -236,6 +296,30 @@ def _fitting(operation: Operation, encode: Callable[[], Any]) -> Any:
         return encode()
     except (InvalidArgument, PayloadTooLarge) as e:
         raise Internal(f"{operation.title} returned what cannot be its result: {e.message}") from e
+
+
+def _lasting(
+    operation: Operation,
+    arguments: list[Any],
+    call: Call[Any],
+    use: LinkUse,
+    last: Callable[[], object],
+) -> list[Any]:
+    """The arguments of a call. Its deadline ends when the stream among them is read, which may last."""
+    place = operation.streaming.param if operation.streaming is not None else None
+    if place is None or arguments[place].whole is not None:
+        return arguments
+    limit = use.until(call.deadline)
+
+    def begun() -> None:
+        call.deadline = math.inf
+        last()
+        with suppress(RuntimeError):  # it has run out meanwhile
+            limit.reschedule(None)
+
+    stream: ByteStream = arguments[place]
+    arguments[place] = ByteStream(ReadStream(stream, begun), stream.size)
+    return arguments
 
 
 def _being_cancelled() -> bool:

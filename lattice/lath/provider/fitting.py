@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import enum
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NewType, NoReturn, TypeVar, Union
 
 from lath.codec import Err, Ok, Record, Resource, Some, Variant, python_name
 from lath.provider.fields import fields_of, is_protocol
 from lath.provider.resource import is_resource
+from lath.streamed import ByteStream
+from lath.streamed.signature import Content, content_of
 from lath.wit import types as wit
 
 _SAYS_NOTHING: Final = (Any, object, NoReturn, typing.Never)
@@ -117,7 +119,8 @@ class Fitting:
                     return _NO
                 return self._parts(args, (ok if whole is Ok else err,))
             case wit.Handle(resource=name):
-                return self._handle(whole, name, lifted)
+                content = content_of(kind)
+                return self._stream(whole, content) if content else self._handle(whole, name, lifted)
 
     def _primitive(self, whole: type[Any], name: str) -> bool:
         if name == "bool":
@@ -196,6 +199,11 @@ class Fitting:
         if not fits:
             return _NO
         return self._parts(args[:1], (wit.Enum(tuple(labels)),))
+
+    def _stream(self, whole: type[Any], content: Content) -> Detail:
+        if content == "strings":
+            return _if_not(issubclass(whole, AsyncIterator))
+        return _if_not(whole is ByteStream or (self._given and whole is bytes))
 
     def _handle(self, whole: type[Any], name: str, lifted: bool) -> Detail:
         cls = self._resources.get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from lath.names import InterfaceName
 from lath.provider.errors import OpError
 from lath.provider.link import Link
 from lath.rpc import Caller, FailedAttempt, may_retry
+from lath.streamed import Pace, StreamedCalls, StreamedFunction, call_here, converse, streaming_of
 
 TIMEOUT_MS: int = 10_000
 """A missing time-out means this, as everywhere."""
@@ -74,6 +75,7 @@ class _Function:
         check: Refuses parameters that are too large to be sent; None where none can be.
         handles: Finds the handles of components' resources in the parameters; None where none can be.
         has_handles: Whether there may be such handles in parameters or result.
+        streamed: How it is called where something of it travels as a stream; None: nothing does.
     """
 
     interface: InterfaceName
@@ -81,6 +83,7 @@ class _Function:
     check: Callable[[Any], None] | None
     handles: FindHandles | None
     has_handles: bool
+    streamed: StreamedFunction | None
 
 
 class OutgoingCalls:
@@ -95,6 +98,7 @@ class OutgoingCalls:
         self._nearby = nearby
         self._caller = Caller(bus, None, provider_id) if nearby is None else nearby.caller
         self._http = HttpCaller(bus, self._caller)
+        self._streamed = StreamedCalls(bus, self._caller)
         self._functions: dict[tuple[str, str], _Function] = {}
 
     async def call(
@@ -112,12 +116,15 @@ class OutgoingCalls:
             link: A link of which this provider is the source.
             interface: `namespace:package/interface`, known to `lath.wit`.
             function: Its name in the WIT.
-            args: Its arguments, in the friendly form of `lath.codec`.
-            timeout_ms: How long the call may take.
+            args: Its arguments, in the friendly form of `lath.codec`; for one that travels as a stream its
+                bytes, a `ByteStream`, or an async iterator of bytes, which is closed whatever comes of it.
+            timeout_ms: How long the call may take; where something of it travels as a stream, how long its
+                callee may keep the caller waiting, each time.
             version: Of the interface, to ask for another than the one that `lath.wit` knows.
 
         Returns:
-            Its result; where that is a `result<…>`, what `ok` carries.
+            Its result; where that is a `result<…>`, what `ok` carries. For one that travels as a stream a
+            `ByteStream`, or a `StringStream`: to be read to its end, or closed.
 
         Raises:
             OpError: The call answered `err`.
@@ -126,6 +133,8 @@ class OutgoingCalls:
         """
         called = self._function(interface, function)
         name = called.interface if version is None else replace(called.interface, version=version)
+        if called.streamed is not None:
+            return await self._call_streamed(link, called, called.streamed, name, function, args, timeout_ms)
         params = called.codec.params_to_wire(args)
         deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
 
@@ -153,9 +162,46 @@ class OutgoingCalls:
             result = await over_bus(timeout_ms, None)
         else:
             result = await self._either(link, deadline, here, over_bus)
-        if isinstance(result, Err):
-            raise OpError(result.error)
-        return result.value if isinstance(result, Ok) else result
+        return _value(result)
+
+    async def _call_streamed(
+        self,
+        link: Link,
+        called: _Function,
+        streamed: StreamedFunction,
+        name: InterfaceName,
+        function: str,
+        args: Sequence[Any],
+        timeout_ms: float,
+    ) -> Any:
+        timeout_s = timeout_ms / 1000
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        pace = Pace(link.target, timeout_s)
+
+        async def send(params: list[Any]) -> Any:
+            async def here(neighbour: Neighbour) -> Any:
+                return await call_here(
+                    streamed.streaming, params, pace, link.target, timeout_s,
+                    lambda given: neighbour.call(link, name, function, given, deadline),
+                )  # fmt: skip
+
+            async def over_bus(left_ms: float, earlier: FailedAttempt | None) -> Any:
+                return await self._streamed.call(
+                    link.target,
+                    subjects.call_tail(link.source_id, link.name, name, function),
+                    streamed,
+                    params,
+                    pace,
+                    timeout_ms=left_ms,
+                    linked=True,
+                    revision=link.revision,
+                    interface_version=name.version,
+                    earlier=earlier,
+                )
+
+            return await self._either(link, deadline, here, over_bus)
+
+        return _value(await converse(called.codec, streamed.streaming, args, pace, send))
 
     async def http(self, link: Link, request: HttpRequest, *, timeout_ms: float = TIMEOUT_MS) -> HttpResponse:
         """Has the component at the target of `link` answer a request (`wasi:http/incoming-handler`).
@@ -229,6 +275,9 @@ class OutgoingCalls:
             func = described.functions.get(function)
             if func is None:
                 raise NotFound(f"{described.name} has no function {function!r}")
+            streaming = streaming_of(func)
+            if streaming is not None:
+                func = streaming.func
             handles = component_handles_in_params(func)
             known = self._functions[interface, function] = _Function(
                 InterfaceName.parse(described.name),
@@ -236,5 +285,12 @@ class OutgoingCalls:
                 size_check([param.type for param in func.params]),
                 handles,
                 handles is not None or component_handles_in_result(func) is not None,
+                None if streaming is None else StreamedFunction.of(streaming),
             )
         return known
+
+
+def _value(result: Any) -> Any:
+    if isinstance(result, Err):
+        raise OpError(result.error)
+    return result.value if isinstance(result, Ok) else result

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lath.codec import python_name
+from lath.streamed.signature import content_of
 from lath.wit import types as wit
 
 Named = Callable[[wit.Record], str]
@@ -59,6 +60,9 @@ def python_type(
         case wit.ResultOf(ok, err):
             return f"Ok[{text(ok)}] | Err[{text(err)}]"
         case wit.Handle(resource=name):
+            content = content_of(kind)
+            if content is not None:
+                return "AsyncIterator[str]" if content == "strings" else "ByteStream"
             return (resources or {}).get(name, "Resource")
 
 

@@ -19,7 +19,7 @@ class LinkUse:
         held: What `open_link` returned.
     """
 
-    __slots__ = ("_ended", "_leave", "_scope", "held", "link")
+    __slots__ = ("_ended", "_leave", "_lent_end", "_scope", "held", "link")
 
     def __init__(self, link: Link, held: Any, leave: Callable[[LinkUse], None]) -> None:
         self.link = link
@@ -27,6 +27,7 @@ class LinkUse:
         self._leave = leave
         self._scope: asyncio.Timeout | None = None
         self._ended: LathError | None = None
+        self._lent_end: Callable[[LathError], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -55,8 +56,16 @@ class LinkUse:
     def end(self, error: LathError) -> None:
         """Ends the call that uses the link: it fails with `error`."""
         self._ended = error
-        if self._scope is not None and not self._scope.expired():
+        if self._lent_end is not None:
+            self._lent_end(error)
+        elif self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
+
+    def lend(self, end: Callable[[LathError], None]) -> None:
+        """The call has its answer, and a stream goes on: from now on `end` is what ends it."""
+        self._lent_end = end
+        if self._ended is not None:
+            end(self._ended)
 
     def _scope_expired(self) -> bool:
         return self._scope is not None and self._scope.expired()

@@ -12,6 +12,10 @@ from lath.subjects import CallSubject
 from lath.telemetry import TraceContext
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(slots=True)
 class IncomingCall:
     """A call.
@@ -24,6 +28,8 @@ class IncomingCall:
         trace: The caller's trace context, or None. It is also the current one while the handler runs.
         near: Beside which resource one that it makes is to live (`HEADER_NEAR`); empty: beside none.
         stream: What follows the payload, where the caller has announced it. Closed when the call has ended.
+        last: To be called where the deadline does not hold any more, since the stream is read
+            (`Following.lasts`): the caller ends the call then.
     """
 
     subject: CallSubject
@@ -33,6 +39,7 @@ class IncomingCall:
     trace: TraceContext | None
     near: str = ""
     stream: IncomingStream | None = None
+    last: Callable[[], None] = _nothing
 
 
 class StreamBody(Protocol):
@@ -53,10 +60,12 @@ class Following:
     Attributes:
         chunks: Of any size. Closed by who sends them, whatever comes of it.
         after: Asked, at their end, for what is sent with it; 256 KiB at most.
+        lasts: Whether the call's time-out ends once the other end reads them; its caller then has its own.
     """
 
     chunks: StreamBody
     after: Callable[[], bytes]
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ class Exchanges:
             raise DeadlineExceeded("the connection for streams could not be made in time") from None
         stream = port.outgoing(pending.call_id)
         streams.append(stream)
+        if body.lasts:
+            pending.lasts = lambda: stream.touched
 
         def take(msg: Msg) -> None:
             if not (stream.touched and is_nobody(msg)):  # then it is about a message of the stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from nats.aio.msg import Msg
 
@@ -19,9 +20,10 @@ class Pending:
         instance: Who holds it; empty when that is unknown.
         call_id: Names it in a cancel, and its reply.
         subject: Where it went.
+        lasts: Whether its deadline does not hold any more, when that is asked.
     """
 
-    __slots__ = ("call_id", "future", "instance", "route", "subject")
+    __slots__ = ("call_id", "future", "instance", "lasts", "route", "subject")
 
     def __init__(self, future: asyncio.Future[Msg], route: Route, instance: str, call_id: str) -> None:
         self.future = future
@@ -29,6 +31,7 @@ class Pending:
         self.instance = instance
         self.call_id = call_id
         self.subject = route.subject(instance)
+        self.lasts: Callable[[], bool] = bool
 
     @property
     def cancel_subject(self) -> str:
@@ -45,4 +48,6 @@ class Pending:
 
     def expire(self) -> None:
         """The time of the call is up."""
+        if self.lasts():
+            return
         self.fail(DeadlineExceeded(f"no answer from {self.route.target} in time"))

@@ -26,11 +26,12 @@ class Running:
         asks: How often its caller was asked whether it waits.
         strikes: How often nobody listened, in a row.
         answered: Whether its caller has the reply, and only a stream goes on.
+        lasting: Whether its deadline does not hold any more.
     """
 
     __slots__ = (
-        "answered", "asks", "deadline", "header", "key", "msg", "reason", "started", "strikes", "subject",
-        "task",
+        "answered", "asks", "deadline", "header", "key", "lasting", "msg", "reason", "started", "strikes",
+        "subject", "task",
     )  # fmt: skip
 
     def __init__(self, msg: Msg, subject: CallSubject, header: CallHeader, deadline: float) -> None:
@@ -45,6 +46,11 @@ class Running:
         self.asks = 0
         self.strikes = 0
         self.answered = False
+        self.lasting = False
+
+    def last(self) -> None:
+        """Its deadline does not hold any more."""
+        self.lasting = True
 
     @property
     def began(self) -> float:

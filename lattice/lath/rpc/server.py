@@ -242,7 +242,7 @@ class CallServer:
             near = headers.get(HEADER_NEAR, "")
             incoming = IncomingCall(call.subject, call.header, payload, call.deadline, trace, near)
             if HEADER_STREAM in headers:
-                incoming.stream = await self._answering.stream(msg)
+                incoming.stream, incoming.last = await self._answering.stream(msg), call.last
             handling = self._traced if telemetry.sampled() else self._handle
             result = await handling(call, incoming)
             if result is None:
@@ -366,7 +366,7 @@ class CallServer:
 
 
 def _expire(call: Running) -> None:
-    if call.answered:
+    if call.answered or call.lasting:
         return
     call.stop(DeadlineExceeded(f"{call.subject.function} did not end within {call.header.ms_left} ms"))
 

@@ -18,6 +18,7 @@ import itertools
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -33,6 +34,7 @@ from lath.provider.link import Link as SeenLink
 from lath.provider.outgoing import TIMEOUT_MS
 from lath.rpc import IncomingCall
 from lath.rpc.header import CallHeader
+from lath.streamed import Pace, call_here, converse, streaming_of
 from lath.subjects import CallSubject
 from lath.testing.memory_participants import HttpAnswer, MemoryProvider, Participant, StandIn
 
@@ -236,11 +238,21 @@ class MemoryLattice:
         name = InterfaceName.parse(described.name)
         if version is not None:
             name = replace(name, version=version)
-        codec = FuncCodec(func)
-        payload = codec.encode_params(args)
         record, target = self._target(link, name.interface)
-        call = self._incoming(record, name, function, payload, timeout_ms)
-        result = codec.decode_result(await target.serve(call))
+        call = self._incoming(record, name, function, timeout_ms)
+        streaming = streaming_of(func)
+        codec = FuncCodec(func if streaming is None else streaming.func)
+        if streaming is not None:
+            timeout_s = timeout_ms / 1000
+            pace = Pace(link.target, timeout_s)
+            serve = partial(target.serve_streamed, call)
+            result = await converse(
+                codec, streaming, args, pace,
+                lambda params: call_here(streaming, params, pace, link.target, timeout_s, serve),
+            )  # fmt: skip
+        else:
+            call.payload = codec.encode_params(args)
+            result = codec.decode_result(await target.serve(call))
         if isinstance(result, Err):
             raise OpError(result.error)
         return result.value if isinstance(result, Ok) else result
@@ -274,16 +286,14 @@ class MemoryLattice:
             raise NotFound(f"nobody is called {link.target} here: start the provider, or add the component")
         return there, target
 
-    def _incoming(
-        self, link: Link, name: InterfaceName, function: str, payload: bytes, timeout_ms: float
-    ) -> IncomingCall:
+    def _incoming(self, link: Link, name: InterfaceName, function: str, timeout_ms: float) -> IncomingCall:
         subject = CallSubject(
             self.name, link.target, "", link.source_id, link.name, name.namespace, name.package,
             name.interface, function,
         )  # fmt: skip
         header = CallHeader(int(timeout_ms), new_id(), link.revision, name.version or "")
         deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
-        return IncomingCall(subject, header, payload, deadline, None)
+        return IncomingCall(subject, header, b"", deadline, None)
 
 
 class MemoryLinked:

@@ -15,7 +15,7 @@ from lath.model import Link
 from lath.names import InterfaceName, check_target, new_id
 from lath.provider import Backoff, OpError, Provider, ProviderContext
 from lath.provider.base import Caller, HttpAsker
-from lath.provider.dispatch import Dispatch
+from lath.provider.dispatch import Asked, Dispatch
 from lath.provider.errors import BackendLost
 from lath.provider.link import Link as SeenLink
 from lath.provider.opener import ProviderOpener
@@ -49,6 +49,9 @@ class Participant(Protocol):
 
     async def serve(self, call: IncomingCall) -> bytes:
         """Serves a call, as from the bus."""
+
+    async def serve_streamed(self, call: IncomingCall, params: list[Any]) -> Any:
+        """Serves a call with a stream, as within a host: wire values, and a `ByteStream` in its place."""
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answers an HTTP request."""
@@ -107,7 +110,18 @@ class MemoryProvider:
         return None if held.state == "active" else f"{held.state}: {held.error}"
 
     async def serve(self, call: IncomingCall) -> bytes:
-        return await self._dispatch.remote(call)
+        result = await self._dispatch.remote(call)
+        assert isinstance(result, bytes), "what goes on as a stream is asked of `serve_streamed`"
+        return result
+
+    async def serve_streamed(self, call: IncomingCall, params: list[Any]) -> Any:
+        subject, header = call.subject, call.header
+        name = InterfaceName(subject.namespace, subject.package, subject.interface, header.interface_version)
+        asked = Asked(
+            subject.source, subject.link, name, subject.function,
+            call.deadline, header.revision, header.call_id,
+        )  # fmt: skip
+        return await self._dispatch.local(asked, params)
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         raise NotFound(f"provider {self.id} does not serve HTTP to links")
@@ -189,6 +203,14 @@ class StandIn:
                 raise
             raise DeadlineExceeded(f"{subject.function} ran past the call's deadline") from None
         return codec.encode_result(result)
+
+    async def serve_streamed(self, call: IncomingCall, params: list[Any]) -> Any:
+        """Refuses it: components neither take nor give streams over links.
+
+        Raises:
+            NotFound: Always.
+        """
+        raise NotFound(f"{self.id} serves no streams")
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         if self._http is None:

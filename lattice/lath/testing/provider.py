@@ -212,7 +212,10 @@ class Linked:
         return Linked(self._calls, self.link, timeout_ms)
 
     async def call(self, interface: str, function: str, *args: Any, timeout_ms: int | None = None) -> Any:
-        """Calls a function; arguments and result in the friendly form of `lath.codec`.
+        """Calls a function; arguments and result in the friendly form of `lath.codec`, streams included.
+
+        What travels as a stream is given as bytes or an async iterator of bytes, and comes back as a
+        `ByteStream` (or an iterator of strings): read it to its end, or close it.
 
         Raises:
             OpError: It answered `err`.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lath.errors import InvalidArgument, Trap
-from lath.http.bodies import Ahead, Continued
+from lath.streamed.parts import Ahead, Continued
 
 
 async def made(*pieces: bytes) -> AsyncIterator[bytes]:

@@ -38,7 +38,7 @@ class Ahead:
 
     async def begin(self, bytes_max: int) -> bytes:
         """Returns what comes at once, up to `bytes_max`. What goes wrong is raised by iterating."""
-        self._reading = asyncio.create_task(self._read(bytes_max), name="lath-http-ahead")
+        self._reading = asyncio.create_task(self._read(bytes_max), name="lath-ahead")
         try:
             await asyncio.wait([self._reading], timeout=AHEAD_S)
         except BaseException:
@@ -97,7 +97,7 @@ class Continued:
         self,
         first: bytes,
         rest: AsyncIterator[bytes],
-        ended: Callable[[], None],
+        ended: Callable[[], object],
         close: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._first = first
