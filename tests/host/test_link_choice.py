@@ -9,8 +9,8 @@ from pathlib import Path
 import guests
 import pytest
 from choosing_guests import chooser
+from http_python_guest import build_http_guest
 from msgpack import ExtType
-from python_guest import CHOOSER_SOURCE, CHOOSER_WIT, build_python_guest
 
 from lath import telemetry
 from lath.errors import InvalidArgument, LimitExceeded, LinkFailed, LinkNotFound, NotFound
@@ -130,7 +130,7 @@ async def test_a_python_component_chooses_by_its_generated_bindings(
     lattice_in_process: InProcessLattice, engine: Engine
 ) -> None:
     lattice = lattice_in_process
-    source = await asyncio.to_thread(build_python_guest, CHOOSER_WIT, CHOOSER_SOURCE)
+    source = await asyncio.to_thread(build_http_guest)
     await engine.compile(source)  # which takes long the first time
     for name in ("default", "first"):
         await lattice.start_component(f"at-{name}", guests.echo(tag=f"{name}:"))

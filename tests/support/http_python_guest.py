@@ -1,4 +1,7 @@
-"""A Python component that serves HTTP, built in its tool's usual way: asyncio over the tool's own loop."""
+"""A Python component that serves HTTP, built in its tool's usual way: asyncio over the tool's own loop.
+
+Beside that it chooses among its links, in `test:words/front`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,22 @@ package demo:web@0.1.0;
 world app {
   import wasi:clocks/monotonic-clock@0.2.0;
   import wasi:http/outgoing-handler@0.2.0;
+  import wasmcloud:bus/lattice@2.0.1;
+  import test:words/echo@1.0.0;
   export wasi:http/incoming-handler@0.2.0;
+  export test:words/front@1.0.0;
+}
+package test:words@1.0.0 {
+  interface echo { say: func(text: string) -> string; }
+  interface front { say: func(text: string) -> string; }
+}
+package wasmcloud:bus@2.0.1 {
+  interface lattice {
+    resource call-target-interface {
+      constructor(namespace: string, %package: string, %interface: string);
+    }
+    set-link-name: func(name: string, interfaces: list<call-target-interface>) -> result<_, string>;
+  }
 }
 """
 _SOURCE: Final = """
@@ -22,7 +40,8 @@ import time
 import poll_loop
 from componentize_py_types import Err, Ok
 from poll_loop import PollLoop, Sink, Stream
-from wit_world.imports import monotonic_clock, outgoing_handler, poll
+from wit_world.imports import echo as linked, monotonic_clock, outgoing_handler, poll
+from wit_world.imports.lattice import CallTargetInterface, set_link_name
 from wit_world.imports.types import (
     ErrorCode_ConfigurationError, Fields, IncomingBody, OutgoingBody, OutgoingRequest, OutgoingResponse,
     Method_Other, RequestOptions, ResponseOutparam, Scheme_Http, Scheme_Https,
@@ -39,6 +58,15 @@ class IncomingHandler:
         loop = PollLoop()
         asyncio.set_event_loop(loop)
         loop.run_until_complete(globals()[path.strip("/").replace("-", "_")](request, out))
+
+
+class Front:
+    def say(self, text):
+        try:
+            set_link_name(text, [CallTargetInterface("test", "words", "echo")])
+        except Err as error:
+            return f"not chosen: {error.value}"
+        return linked.say(text)
 
 
 def begin(out, headers=(), status=200):

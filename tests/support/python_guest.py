@@ -1,4 +1,7 @@
-"""A Python component, built once per machine: building takes seconds and compiling it some more."""
+"""Python components, built once per machine: each takes 17 s to build on one core, and as long to compile.
+
+So there are few of them, and what several tests need stands in one.
+"""
 
 from __future__ import annotations
 
@@ -62,16 +65,31 @@ class Greet:
         return len(bytearray(mib << 20))
 """
 
-KEEPER_WIT: Final = """
+PARTNER_WIT: Final = """
 package demo:app@0.1.4;
 interface store { get: func(key: string) -> option<list<u8>>; }
 interface audit { record seen { key: string, times: u32 } note: func(what: seen) -> result<_, string>; }
-world app { import audit; export store; }
+world app {
+  import audit;
+  import demo:app/greet@0.1.0;
+  export store;
+  export test:words/front@1.0.0;
+}
+package demo:app@0.1.0 {
+  interface greet {
+    record req { name: string, n: u32 }
+    record resp { text: string, items: list<u32> }
+    hello: func(name: string) -> string;
+    run: func(r: req) -> result<resp, string>;
+    echo: func(b: list<u8>) -> list<u8>;
+  }
+}
+package test:words@1.0.0 { interface front { say: func(text: string) -> string; } }
 """
-KEEPER_SOURCE: Final = """
+PARTNER_SOURCE: Final = """
 import random
 import sys
-from wit_world.imports import audit
+from wit_world.imports import audit, greet
 
 times = 0
 
@@ -85,8 +103,13 @@ class Store:
             raise KeyError(key)
         audit.note(audit.Seen(key, times))
         return f"kept {key}".encode() if key != "absent" else None
+
+class Front:
+    def say(self, text):
+        told = greet.run(greet.Req(text, 3))
+        return f"{greet.hello(text)}; {told.text} {list(told.items)}; {len(greet.echo(bytes(3)))} bytes back"
 """
-"""Answers what the guest above imports, at a later version, and tells its own import `audit`."""
+"""Answers what the guest above imports, at a later version, and tells its import `audit`; and calls it."""
 
 LATER_WIT: Final = """
 package test:later@1.0.0;
@@ -104,93 +127,9 @@ class Greet(exports.Greet):
 """
 """An async function that awaits two async imports."""
 
-CALLER_WIT: Final = (
-    WIT.replace("import store; export greet;", "import greet; export test:words/front@1.0.0;")
-    + "\npackage test:words@1.0.0 { interface front { say: func(text: string) -> string; } }"
-)
-CALLER_SOURCE: Final = """
-from wit_world.imports import greet
-
-class Front:
-    def say(self, text):
-        told = greet.run(greet.Req(text, 3))
-        return f"{greet.hello(text)}; {told.text} {list(told.items)}; {len(greet.echo(bytes(3)))} bytes back"
-"""
-"""Calls the first guest."""
-
-CHOOSER_WIT: Final = """
-package test:chooser@1.0.0;
-world app {
-  import wasmcloud:bus/lattice@2.0.1;
-  import test:words/echo@1.0.0;
-  export test:words/front@1.0.0;
-}
-package test:words@1.0.0 {
-  interface echo { say: func(text: string) -> string; }
-  interface front { say: func(text: string) -> string; }
-}
-package wasmcloud:bus@2.0.1 {
-  interface lattice {
-    resource call-target-interface {
-      constructor(namespace: string, %package: string, %interface: string);
-    }
-    set-link-name: func(name: string, interfaces: list<call-target-interface>) -> result<_, string>;
-  }
-}
-"""
-CHOOSER_SOURCE: Final = """
-from componentize_py_types import Err
-from wit_world.imports import echo
-from wit_world.imports.lattice import CallTargetInterface, set_link_name
-
-class Front:
-    def say(self, text):
-        try:
-            set_link_name(text, [CallTargetInterface("test", "words", "echo")])
-        except Err as error:
-            return f"not chosen: {error.value}"
-        return echo.say(text)
-"""
-"""Goes by the link that it is told."""
-
-COUNTERS_WIT: Final = """
-package demo:app@0.1.0;
-interface counters {
-  resource counter {
-    constructor(start: u32);
-    merge: func(other: borrow<counter>) -> u32;
-    label: func(data: list<u8>) -> list<u8>;
-    take: static func(c: counter) -> u32;
-  }
-}
-world app { export counters; }
-"""
-COUNTERS_SOURCE: Final = """
-import sys
-from wit_world.exports import counters
-
-sys.modules["counters"] = sys.modules[__name__]  # where its resources are looked for
-
-class Counter(counters.Counter):
-    def __init__(self, start):
-        self.value = start
-
-    def merge(self, other):
-        self.value += other.value
-        return self.value
-
-    def label(self, data):
-        return data + str(self.value).encode()
-
-    @classmethod
-    def take(cls, c):
-        return c.value
-"""
-"""Has a resource of its own."""
-
 
 def cache_directory() -> Path:
-    """Where built guests and their compiled form are kept between runs."""
+    """Where built guests are kept between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lath-tests"
 
 

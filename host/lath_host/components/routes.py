@@ -108,7 +108,7 @@ class Routes:
     def active(self, source: str, namespace: str, package: str, name: str, interface: str) -> Link | None:
         """The link that a call would go by; None where there is none, or it is held."""
         link = self._view.find(source, namespace, package, name, interface)
-        return None if link is None or link.key in self._purged else link
+        return None if link is None or (self._purged and link.key in self._purged) else link
 
     async def admit(
         self,
@@ -149,7 +149,7 @@ class Routes:
 
     def _allows(self, call: tuple[str, str, str, str, str], target: str, revision: Revision | None) -> bool:
         link = self._view.find(*call)
-        if link is None or link.target != target or link.key in self._purged:
+        if link is None or link.target != target or (self._purged and link.key in self._purged):
             return False
         return revision is None or not link.revision < revision
 

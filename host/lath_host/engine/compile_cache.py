@@ -4,15 +4,20 @@ Each is a file named by what it was made from and for, and by the digest of its 
 and digest are there, or not, in one. A file that does not hold what was written (cut off, changed, of another
 wasmtime) is made anew: wasmtime checks version and settings itself, but would run changed machine code, so
 the content is hashed first, unless a mark beside the file says that it is the one that was written or hashed.
+
+Hosts that share a folder, as those of one machine do, compile a component once between them: the others wait
+for the one that has begun.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -34,6 +39,11 @@ _DIRECTORY_MODE: Final = 0o700
 """Whoever may write here may have the host run machine code."""
 _FILE_MODE: Final = 0o600
 """The same for a file, in a folder that somebody has made for others as well."""
+WAIT_SECONDS_MAX: Final = 120.0
+"""How long to wait for a process that compiles the same. One that is stopped meanwhile holds up nobody for
+longer. A Python component (18 MB) takes 17 s on one core."""
+_LOOK_SECONDS: Final = 0.05
+"""How often a waiting thread looks whether it is its turn: compiling takes seconds where it matters."""
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What reading a description raises that another program has written."""
 
@@ -56,15 +66,16 @@ class CompileCache:
             compile_: Compiles it.
         """
         key = f"{source}-{_WASMTIME_VERSION}-{settings}"
-        for path in self._kept(key, "cwasm"):
-            with contextlib.suppress(OSError, WasmtimeError):
-                if _is_whole(path):
-                    return stock.Component.deserialize_file(engine, str(path))
-                _tell_damaged(path)
-        component = compile_()
-        with contextlib.suppress(OSError):
-            path = self._keep(key, "cwasm", bytes(component.serialize()))
-            _set_mark(path, mark_of(path))
+        found = self._find(engine, key)
+        if found is not None:
+            return found
+        with self._turn(key) as waited:
+            if waited and (found := self._find(engine, key)) is not None:
+                return found
+            component = compile_()
+            with contextlib.suppress(OSError):
+                path = self._keep(key, "cwasm", bytes(component.serialize()))
+                _set_mark(path, mark_of(path))
         return component
 
     def description(
@@ -95,6 +106,37 @@ class CompileCache:
             self._keep(key, "json", json.dumps(said).encode())
         return sha256, reflected
 
+    def _find(self, engine: WasmEngine, key: str) -> stock.Component | None:
+        for path in self._kept(key, "cwasm"):
+            with contextlib.suppress(OSError, WasmtimeError):
+                if _is_whole(path):
+                    return stock.Component.deserialize_file(engine, str(path))
+                _tell_damaged(path)
+        return None
+
+    @contextlib.contextmanager
+    def _turn(self, key: str) -> Iterator[bool]:
+        """Lets one thread of all processes in at a time; yields whether it has waited for another.
+
+        After `WAIT_SECONDS_MAX`, and where the disk refuses the lock, all are let in.
+        """
+        path = self._directory / f"{key}.lock"
+        try:
+            self._directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        except OSError:
+            yield False
+            return
+        try:
+            until, waited = time.monotonic() + WAIT_SECONDS_MAX, False
+            while not _is_locked(descriptor) and time.monotonic() < until:
+                waited = True
+                time.sleep(_LOOK_SECONDS)
+            yield waited
+        finally:
+            path.unlink(missing_ok=True)  # who waits for it has it open; who comes now finds what was made
+            os.close(descriptor)
+
     def _kept(self, key: str, kind: str) -> list[Path]:
         return list(self._directory.glob(f"{key}.*.{kind}"))
 
@@ -107,6 +149,17 @@ class CompileCache:
             _mark_beside(older).unlink(missing_ok=True)
         _write(path, data)
         return path
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Locks a file, unless another has it open and locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # no locks are to be had there
+    return True
 
 
 def _is_whole(path: Path) -> bool:

@@ -14,7 +14,7 @@ from engine_guests import no_imports
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType
-from python_guest import build_python_guest, cache_directory
+from python_guest import build_python_guest
 from wit_strategies import funcs, wire_params, wire_values
 
 from lath.errors import InvalidArgument, LimitExceeded
@@ -35,6 +35,7 @@ from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
+from lath_host.testing import CACHE_DIR
 
 CONTEXT = CallContext()
 REUSE = Limits(reuse=True)
@@ -243,7 +244,7 @@ async def test_a_python_guest_takes_and_gives_bytes_over_the_bridge() -> None:
         return b"x" * 100_000 if params[0] == "large" else None
 
     source = await asyncio.to_thread(build_python_guest)
-    async with Engine(cache_dir=cache_directory() / "compiled", threads=1) as engine:
+    async with Engine(cache_dir=CACHE_DIR, threads=1) as engine:
         compiled = await engine.compile(source)
         assert compiled.twin("export", "demo:app/greet@0.1.0", "echo")
         assert compiled.twin("import", "demo:app/store@0.1.0", "get")

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from program_python_guest import build_program_guest
 from python_guest import (
-    COUNTERS_SOURCE,
-    COUNTERS_WIT,
     LATER_SOURCE,
     LATER_WIT,
     build_python_guest,
-    cache_directory,
 )
 
 from lath.codec import ComponentHandle
@@ -23,6 +21,7 @@ from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.pool import InstancePool
+from lath_host.testing import CACHE_DIR
 
 GREET = "demo:app/greet@0.1.0"
 CONTEXT = CallContext()
@@ -31,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def python_engine() -> Iterator[Engine]:
-    engine = Engine(cache_dir=cache_directory() / "compiled", threads=2)
+    engine = Engine(cache_dir=CACHE_DIR, threads=2)
     yield engine
     asyncio.run(engine.close())
 
@@ -87,7 +86,7 @@ async def test_async_functions_of_a_python_guest_are_awaited(python_engine: Engi
 
 
 async def test_a_python_guest_has_resources_of_its_own(python_engine: Engine) -> None:
-    source = await asyncio.to_thread(build_python_guest, COUNTERS_WIT, COUNTERS_SOURCE)
+    source = await asyncio.to_thread(build_program_guest)
     compiled = await python_engine.compile(source)
     name = "demo:app/counters@0.1.0"
     async with InstancePool(

@@ -10,7 +10,7 @@ import guests
 import pytest
 from nats.aio.msg import Msg
 from placed_guests import ECHO, FRONT, both, counter, maker_of_counters, opener_of_handles, reader_of_handles
-from python_guest import CALLER_SOURCE, CALLER_WIT, build_python_guest
+from python_guest import PARTNER_SOURCE, PARTNER_WIT, build_python_guest
 from resource_guests import COUNTERS, COUNTERS_NAME, HOLDER, HOLDER_NAME
 from words_provider import Words
 
@@ -219,7 +219,7 @@ async def test_python_calls_python_and_what_the_callee_prints_is_in_the_log(
     greet = "demo:app/greet@0.1.0"
     caplog.set_level(logging.INFO)
     front, back = await asyncio.gather(
-        asyncio.to_thread(build_python_guest, CALLER_WIT, CALLER_SOURCE),
+        asyncio.to_thread(build_python_guest, PARTNER_WIT, PARTNER_SOURCE),
         asyncio.to_thread(build_python_guest),
     )
     for source in (front, back):

@@ -21,10 +21,9 @@ from cgi_programs import (
     program,
     reading,
 )
-from cgi_python_guest import build_cgi_guest
 from cgi_served import serving_program
 from http_served import chunks, whole
-from python_guest import cache_directory
+from program_python_guest import build_program_guest
 
 from lath.errors import CallCancelled, DeadlineExceeded, LimitExceeded, Overloaded, Trap
 from lath.testing import eventually
@@ -32,6 +31,7 @@ from lath_host.engine import Engine
 from lath_host.engine.http.bodies import PIPE_BYTES_MAX
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext
+from lath_host.testing import CACHE_DIR
 
 MIB = 1 << 20
 FOREVER_NS = (1 << 63) - 1
@@ -394,8 +394,8 @@ async def test_closing_the_pool_ends_a_program_and_its_reply(engine: Engine) -> 
 
 @pytest.mark.timeout(300)
 async def test_a_wsgi_application_is_served_by_the_standard_librarys_cgi_handler() -> None:
-    engine = Engine(cache_dir=cache_directory() / "compiled", threads=2)
-    async with engine, serving_program(engine, build_cgi_guest(), env={"GREETING": "hello"}) as script:
+    engine = Engine(cache_dir=CACHE_DIR, threads=2)
+    async with engine, serving_program(engine, build_program_guest(), env={"GREETING": "hello"}) as script:
         for body in (b"12345", b""):
             response = await script.ask(
                 "/x?q=1",

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from http_python_guest import build_http_guest
 from http_served import Served, serving_pool
-from python_guest import cache_directory
 
 from lath_host.engine import CompiledComponent, Engine
+from lath_host.testing import CACHE_DIR
 
 
 @pytest.fixture(scope="session")
 def python_engine() -> Iterator[Engine]:
-    engine = Engine(cache_dir=cache_directory() / "compiled", threads=2)
+    engine = Engine(cache_dir=CACHE_DIR, threads=2)
     yield engine
     asyncio.run(engine.close())
 

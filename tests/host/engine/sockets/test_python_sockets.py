@@ -6,11 +6,10 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Final
 
 import pytest
 from engine_guests import no_imports
-from python_guest import build_python_guest, cache_directory
+from program_python_guest import build_program_guest
 
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.limits import Limits
@@ -20,28 +19,8 @@ from lath_host.engine.sockets.network import Network
 from lath_host.engine.surroundings import Surroundings
 from lath_host.outbound.resolver import ComponentLookups, Resolver
 from lath_host.outbound.socket_rules import SocketRules
+from lath_host.testing import CACHE_DIR
 
-WIT: Final = """
-package demo:net@0.1.0;
-interface script { run: func(port: u16, lines: string) -> string; }
-world app { export script; }
-"""
-SOURCE: Final = """
-import asyncio
-import contextlib
-import encodings.idna
-import io
-import select
-import socket
-
-
-class Script:
-    def run(self, port, lines):
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(lines, {**globals(), "port": port})
-        return out.getvalue()
-"""
 Run = Callable[[str], Awaitable[str]]
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("python-sockets")]
@@ -49,14 +28,14 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("python-sockets"
 
 @pytest.fixture(scope="module")
 def python_engine() -> Iterator[Engine]:
-    engine = Engine(cache_dir=cache_directory() / "compiled", threads=2)
+    engine = Engine(cache_dir=CACHE_DIR, threads=2)
     yield engine
     asyncio.run(engine.close())
 
 
 @pytest.fixture(scope="module")
 def python_script(python_engine: Engine) -> CompiledComponent:
-    return asyncio.run(python_engine.compile(build_python_guest(WIT, SOURCE)))
+    return asyncio.run(python_engine.compile(build_program_guest()))
 
 
 def echo(connection: socket.socket) -> None:
@@ -100,7 +79,7 @@ async def run(python_engine: Engine, python_script: CompiledComponent, echo_port
 
         async def run(lines: str) -> str:
             said = await pool.call(
-                "demo:net/script@0.1.0", "run", [echo_port, lines],
+                "demo:app/script@0.1.0", "run", [echo_port, lines],
                 context=CallContext(), timeout_ms=60_000,
             )  # fmt: skip
             return str(said)
