@@ -126,6 +126,7 @@ async def test_the_trace_goes_along_by_a_chosen_link(lattice_in_process: InProce
     assert await lattice.call("front", FRONT, "choose", "context") == f"front context {TRACE_ID}"
 
 
+@pytest.mark.timeout(300)  # the first time, while it is built and compiled
 async def test_a_python_component_chooses_by_its_generated_bindings(
     lattice_in_process: InProcessLattice, engine: Engine
 ) -> None:

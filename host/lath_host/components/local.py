@@ -21,9 +21,9 @@ from lath.model import Revision
 from lath.names import InterfaceName
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LocalCall:
-    """One call to a target in this process.
+    """One call to a target in this process. Nobody changes it; freezing it would take as long as making it.
 
     Attributes:
         source: Who calls.

@@ -31,9 +31,9 @@ class Refusal(Exception):
         self.headers = headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestHead:
-    """What a request says before its body.
+    """What a request says before its body. Nobody changes it; freezing it would take as long as making it.
 
     Attributes:
         version: `1.0`, `1.1` or `2`.
@@ -56,6 +56,10 @@ class RequestHead:
     content_length: int | None
     has_body: bool
     peer: str
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a header."""
+        return name in [each for each, _ in self.headers]
 
     def values(self, name: str) -> list[str]:
         """The values of a header, each as it was sent."""
@@ -85,6 +89,13 @@ class Exchange(Protocol):
     def trailers(self) -> list[Header]:
         """Those of the request, once its body has ended."""
 
+    @property
+    def takes_trailers(self) -> bool:
+        """Whether trailers of the response reach the client."""
+
+    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Sends a response of which all is there."""
+
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Sends the head of the response."""
 
@@ -92,7 +103,7 @@ class Exchange(Protocol):
         """Sends a piece of its body, waiting while the client does not take it."""
 
     async def finish(self, trailers: list[Header]) -> None:
-        """Ends the response. Trailers are left out where the version has no way for them."""
+        """Ends the response. Trailers are left out where the response has no way for them."""
 
     def reset(self) -> None:
         """Breaks the response off, so that the client cannot take it for whole."""

@@ -34,6 +34,14 @@ class GatheringTransport(asyncio.Transport):
         if self._size >= GATHER_BYTES_MAX:
             self.flush()
 
+    def send(self, data: bytes) -> None:
+        """Sends at once, behind what was gathered."""
+        if self._waiting:
+            self.write(data)
+            self.flush()
+        elif not self._transport.is_closing():
+            self._transport.write(data)
+
     def flush(self) -> None:
         """Sends what was gathered."""
         if self._waiting:

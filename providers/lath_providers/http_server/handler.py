@@ -14,11 +14,13 @@ from lath.subjects import HEADER_TRACEPARENT, HEADER_TRACESTATE
 from lath_providers.http_server.exchange import Exchange, Refusal, RequestHead
 from lath_providers.http_server.replies import (
     NO_BODY,
+    announced_trailers,
     own_headers,
     passed_on,
     refusal_of,
     refusal_text,
     response_headers,
+    response_trailers,
 )
 from lath_providers.http_server.routes import NoRoute, Routes, request_host, route_path
 from lath_providers.http_server.served import RETRY_AFTER, Running, ServedLink
@@ -164,22 +166,36 @@ class Handler:
         )
         response = await self._serve(served.link, request, timeout_ms=served.config.timeout_ms)
         try:
-            headers = response_headers(response)
-            bodiless = head.method == "HEAD" or response.status in NO_BODY
-            if response.whole is not None and not bodiless and not response.trailers:
-                _say_length(headers, len(response.whole))
+            headers = self._with_close(exchange, response_headers(response), refused=False)
             outcome.status = response.status
-            await exchange.start(response.status, self._with_close(exchange, headers, refused=False))
-            async for chunk in response.body:
-                if bodiless:
-                    break  # nobody gets it: there is no use in making the rest
-                if chunk:
-                    outcome.bytes_out += len(chunk)
-                    await exchange.write(chunk)
-            await exchange.finish(passed_on(response.trailers) if response.trailers and not bodiless else [])
+            if head.method == "HEAD" or response.status in NO_BODY:
+                await exchange.respond(response.status, headers, b"")  # nobody gets the rest: it is not made
+            elif response.whole is not None and not response.trailers:
+                _say_length(headers, len(response.whole))
+                outcome.bytes_out = len(response.whole)
+                await exchange.respond(response.status, headers, response.whole)
+            else:
+                await self._stream(exchange, response, headers, outcome)
             outcome.whole = True
         finally:
             await response.body.aclose()
+
+    async def _stream(
+        self,
+        exchange: Exchange,
+        response: HttpResponse,
+        headers: list[tuple[bytes, bytes]],
+        outcome: Outcome,
+    ) -> None:
+        """Sends a response as its body comes, and its trailers where they reach the client."""
+        if exchange.takes_trailers:
+            headers += announced_trailers(response)
+        await exchange.start(response.status, headers)
+        async for chunk in response.body:
+            if chunk:
+                outcome.bytes_out += len(chunk)
+                await exchange.write(chunk)
+        await exchange.finish(response_trailers(response) if exchange.takes_trailers else [])
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal, outcome: Outcome) -> None:
         """Answers in the component's place; where its response has begun, breaks it off."""
@@ -198,9 +214,7 @@ class Handler:
             *refusal.headers,
         ]
         try:
-            await exchange.start(refusal.status, self._with_close(exchange, headers, refused=True))
-            await exchange.write(text)
-            await exchange.finish([])
+            await exchange.respond(refusal.status, self._with_close(exchange, headers, refused=True), text)
         except Refusal:
             exchange.reset()
 
@@ -244,7 +258,7 @@ class RequestBody:
 
 
 def _check(head: RequestHead, served: ServedLink) -> None:
-    if head.values("expect") not in ([], ["100-continue"]):
+    if head.has("expect") and head.values("expect") != ["100-continue"]:
         raise Refusal(417, "the only expectation met is 100-continue")
     if (head.content_length or 0) > served.config.body_bytes_max:
         raise _too_large(served)
@@ -262,6 +276,8 @@ def _say_length(headers: list[tuple[bytes, bytes]], length: int) -> None:
 
 def _trace_of(head: RequestHead) -> telemetry.TraceContext | None:
     """The trace that a request belongs to; several traceparents are none, as W3C says."""
+    if not head.has(HEADER_TRACEPARENT):
+        return None
     parents = head.values(HEADER_TRACEPARENT)
     if len(parents) != 1:
         return None

@@ -1,8 +1,9 @@
 """HTTP/1.1 connections: uvicorn's protocol on httptools, with what it leaves open closed.
 
 uvicorn bounds neither the size of a head nor the time that it takes to come, reads pipelined requests without
-an end, adds trailers to the headers, answers a malformed request in the midst of another's response, drops
-the body of a request that asks for an upgrade, and sends chunks to HTTP/1.0. Here none of it is so.
+an end, adds trailers to the headers, answers a malformed request in the midst of another's response, and
+drops the body of a request that asks for an upgrade. Here none of it is so. The bodies of requests are left
+to it; heads are read and responses written here, without the scope and the messages of ASGI.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import functools
 import logging
 import socket
 import struct
+from collections import deque
 from contextvars import Context
 from typing import Any, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from lath_providers.http_server.deadline import Deadline
@@ -65,8 +67,11 @@ class Http1Connection(HttpToolsProtocol):
         self.logger, self.access_log = _SILENT, False
         self._front = front
         self._settings = front.settings
+        self._stall_s = front.settings.stall_timeout_ms / 1000
         self._deadline = Deadline(self._overdue)
         self._peer = ""
+        self._gathering: GatheringTransport
+        self._waiting: deque[Http1Exchange] = deque()  # read behind the one that runs
         self._running: Http1Exchange | None = None  # the one whose response is being made
         self._latest: Http1Exchange | None = None  # the one that is being read
         self._held = b""
@@ -82,7 +87,7 @@ class Http1Connection(HttpToolsProtocol):
     # --- the connection ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        gathering = GatheringTransport(transport)
+        gathering = self._gathering = GatheringTransport(transport)
         super().connection_made(gathering)
         self.flow = GuardedFlow(gathering, self._may_read)
         self._front.opened(self)
@@ -93,7 +98,7 @@ class Http1Connection(HttpToolsProtocol):
         self._front.closed(self)
         self._deadline.cancel()
         super().connection_lost(exc)
-        self.pipeline.clear()
+        self._waiting.clear()
         self._held = b""
         if self._running is not None:
             self._running.lost()
@@ -157,7 +162,7 @@ class Http1Connection(HttpToolsProtocol):
         """Parses what has come, until a request has to wait for the one before; keeps the rest."""
         self._held = b""
         for start in range(0, len(data), SLICE_BYTES):
-            if self.pipeline and self._broken is None:
+            if self._waiting and self._broken is None:
                 self._held = data[start:]
                 if len(self._held) >= HELD_BYTES_MAX:
                     self.flow.pause_reading()
@@ -204,21 +209,21 @@ class Http1Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._replaying:
             return
-        super().on_message_begin()
+        self.url, self.headers = b"", []
         self._in_head, self._head_bytes = True, 0
         self._wait()
 
     def on_url(self, url: bytes) -> None:
         if not self._replaying:
             self._count(len(url))
-            super().on_url(url)
+            self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._replaying:
             return
         self._count(len(name) + len(value) + FIELD_EXTRA_BYTES)
         if self._in_head:
-            super().on_header(name, value)
+            self.headers.append((name.lower(), value))
         elif self._latest is not None:
             self._latest.came.append((name.decode("latin-1").lower(), value))
 
@@ -226,23 +231,28 @@ class Http1Connection(HttpToolsProtocol):
         if self._replaying:
             return
         self._quiet_bytes = 0
+        parser = self.parser
+        version = parser.get_http_version()
         head = head_of(
-            version=self.parser.get_http_version(), method=self.parser.get_method().decode("ascii"),
-            scheme=str(self.scheme), target=self.url, headers=self.headers, peer=self._peer,
+            version=version, method=parser.get_method().decode("ascii"), scheme=str(self.scheme),
+            target=self.url, headers=self.headers, peer=self._peer,
         )  # fmt: skip
         self._in_head, self._head_bytes = False, 0
-        self._latest = Http1Exchange(head, self._settings.stall_timeout_ms / 1000, self.reset)
-        self.url = head.target.encode("latin-1")
-        self.app = self._latest  # uvicorn gives it to _start_asgi_task, in its turn
-        super().on_headers_complete()
-        self.flow.resume_reading()  # paused where it has to wait: what is held is bounded here
         self._requests += 1
-        if self._front.closing or self._requests >= self._settings.requests_per_connection_max:
-            self._last_response()
+        last = self._front.closing or self._requests >= self._settings.requests_per_connection_max
+        exchange = self._latest = self.cycle = Http1Exchange(
+            head, self._stall_s, self._gathering, self.flow,
+            keep_alive=not last and version == "1.1" and parser.should_keep_alive(),
+            on_response=self.on_response_complete, reset=self.reset,
+        )  # fmt: skip
+        if self._running is None:
+            self._start(exchange)
+        else:
+            self._waiting.append(exchange)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = app
-        app.begin(cycle, self.loop.create_task(self._front.answer(app), context=Context()))
+    def _start(self, exchange: Http1Exchange) -> None:
+        self._running = exchange
+        exchange.begin(self.loop.create_task(self._front.answer(exchange), context=Context()))
         self._wait()
 
     def on_body(self, body: bytes) -> None:
@@ -280,8 +290,8 @@ class Http1Connection(HttpToolsProtocol):
         exchange, self._running = self._running, None
         if self.transport.is_closing() or exchange is None:
             return
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self._waiting:
+            self._start(self._waiting.popleft())
         elif exchange.last:
             self._end()
             return

@@ -1,120 +1,214 @@
-"""A request of HTTP/1.x and its response, on uvicorn's cycle of them."""
+"""A request of HTTP/1.x and its response, in the place of uvicorn's cycle of them.
+
+uvicorn's protocol puts into it what comes of the body; the response is written here, in one piece where all
+of it is there.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from lath.http import Header
 from lath_providers.http_server.exchange import Refusal, RequestHead
+from lath_providers.http_server.gathering import GatheringTransport
+from lath_providers.http_server.replies import NO_BODY
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TRAILERS: Final = "trailers"
+_CLOSE: Final = (b"connection", b"close")
 
 
-class Http1Exchange:
-    """Implements `exchange.Exchange`.
+class Http1Exchange(RequestResponseCycle):
+    """Implements `exchange.Exchange`, and what uvicorn's protocol asks of a cycle.
 
     Args:
         head: The request's.
         stall_s: How long the client may keep a read waiting.
+        transport: The connection's.
+        flow: Likewise.
+        keep_alive: Whether the connection may go on after the response.
+        on_response: Called once the response is complete.
         reset: Breaks the connection.
 
     Attributes:
         came: The request's trailers, as far as they have come.
+        started: Whether the response has begun.
         last: Once the response is complete: whether the connection ends with it.
     """
 
-    def __init__(self, head: RequestHead, stall_s: float, reset: Callable[[], None]) -> None:
+    body: bytearray
+    more_body = True
+    disconnected = response_complete = False
+    started = last = False
+    transport: GatheringTransport
+    _chunked = False
+    _left: int | None = None
+    """Of the body, in bytes, where its length was said."""
+    _failure: Refusal | None = None
+    _task: asyncio.Task[None] | None = None
+
+    def __init__(
+        self,
+        head: RequestHead,
+        stall_s: float,
+        transport: GatheringTransport,
+        flow: FlowControl,
+        *,
+        keep_alive: bool,
+        on_response: Callable[[], None],
+        reset: Callable[[], None],
+    ) -> None:
         self.head = head
         self.came: list[Header] = []
-        self.last = False
+        self.body = bytearray()
+        self.message_event = asyncio.Event()
+        self.transport = transport
+        self.flow = flow
+        self.keep_alive = keep_alive
+        self.on_response = on_response
+        self.reset = reset
+        self.waiting_for_100_continue = head.has("expect")
         self._stall_s = stall_s
-        self._reset = reset
-        self._cycle: RequestResponseCycle | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._failure: Refusal | None = None
-        self._until_close = False
 
     # --- what its connection tells it ----------------------------------------------------------------
 
-    def begin(self, cycle: RequestResponseCycle, task: asyncio.Task[None]) -> None:
+    def begin(self, task: asyncio.Task[None]) -> None:
         """Its turn has come; `task` handles it."""
-        self._cycle, self._task = cycle, task
+        self._task = task
 
     @property
     def unread(self) -> bool:
         """Whether more of the request is to come."""
-        return self._cycle is None or self._cycle.more_body
+        return self._task is None or self.more_body
 
     def fail(self, why: Refusal) -> None:
         """The rest of the body is malformed."""
         self._failure = why
-        if self._cycle is not None:
-            self._cycle.keep_alive = False
-            self._cycle.message_event.set()
+        self.keep_alive = False
+        self.message_event.set()
 
     def lost(self) -> None:
         """The client is gone."""
-        cycle = self._now()
-        cycle.disconnected = True
-        cycle.message_event.set()
-        if self._task is not None and not cycle.response_complete:
+        self.disconnected = True
+        self.message_event.set()
+        if self._task is not None and not self.response_complete:
             self._task.cancel()
 
-    # --- Exchange ------------------------------------------------------------------------------------
-
-    @property
-    def started(self) -> bool:
-        return self._now().response_started
+    # --- the request ---------------------------------------------------------------------------------
 
     async def read(self) -> bytes:
-        cycle = self._now()
-        while cycle.body or cycle.more_body:
+        while self.body or self.more_body:
             if self._failure is not None:
                 raise self._failure
-            if cycle.message_event.is_set():
-                message = await cycle.receive()
-            else:
+            if self.waiting_for_100_continue and not self.transport.is_closing():
+                self.transport.write(_CONTINUE)
+                self.waiting_for_100_continue = False
+            self.flow.resume_reading()
+            if not self.message_event.is_set():
                 try:
                     async with asyncio.timeout(self._stall_s):
-                        message = await cycle.receive()
+                        await self.message_event.wait()
                 except TimeoutError:
                     raise Refusal(408, "the request's body took too long") from None
-            if message["type"] != "http.request":
+            self.message_event.clear()
+            if self.disconnected or self.response_complete:
                 raise Refusal(400, "the request's body was broken off")
-            if message["body"]:
-                return message["body"]
+            if self.body:
+                chunk, self.body = bytes(self.body), bytearray()
+                return chunk
         return b""
 
     def trailers(self) -> list[Header]:
         return self.came
 
+    # --- the response --------------------------------------------------------------------------------
+
+    @property
+    def takes_trailers(self) -> bool:
+        """Whether the client wants them (RFC 9110, 10.1.4); where it has not said so, it may drop them."""
+        if self.head.version != "1.1" or not self.head.has("te"):
+            return False
+        said = ",".join(self.head.values("te"))
+        return any(token.strip().lower() == _TRAILERS for token in said.split(","))
+
+    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        await self._writable()
+        if self.disconnected:
+            return
+        head = self._head(status, headers)
+        self.transport.send(head + self._framed(body, last=True, trailers=[]))
+        self._complete()
+
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        cycle = self._now()
-        if cycle.waiting_for_100_continue:
-            cycle.keep_alive = False  # nobody can tell whether the body follows
-        if self.head.version == "1.0" and not any(name == b"content-length" for name, _ in headers):
-            # Such a client knows no chunks: the connection's end is the body's. uvicorn wants a length.
-            cycle.chunked_encoding = False
-            self._until_close = True
-        await cycle.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._writable()
+        if not self.disconnected:
+            self.transport.write(self._head(status, headers))
 
     async def write(self, chunk: bytes) -> None:
-        cycle = self._now()
-        if self._until_close:
-            cycle.expected_content_length = len(chunk)
-        await cycle.send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._writable()
+        if not self.disconnected:
+            self.transport.write(self._framed(chunk, last=False, trailers=[]))
 
     async def finish(self, trailers: list[Header]) -> None:
-        cycle = self._now()
-        self.last = not cycle.keep_alive
-        if cycle.more_body:
-            cycle.keep_alive = True  # the connection is ended by its owner, who reads what still comes
-        await cycle.send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._writable()
+        if not self.disconnected:
+            self.transport.write(self._framed(b"", last=True, trailers=trailers))
+            self._complete()
 
-    def reset(self) -> None:
-        self._reset()
+    async def _writable(self) -> None:
+        """Waits while the client takes no more."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
 
-    def _now(self) -> RequestResponseCycle:
-        assert self._cycle is not None, "handled once its turn has come"
-        return self._cycle
+    def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The head of the response; from here on it is known how its body is framed."""
+        if self.waiting_for_100_continue:
+            self.keep_alive = False  # nobody can tell whether the body follows
+            self.waiting_for_100_continue = False
+        self.started = True
+        parts = [STATUS_LINE[status]]
+        for name, value in headers:
+            if name == b"content-length":
+                self._left = int(value)
+            parts += (name, b": ", value, b"\r\n")
+        if _CLOSE in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            parts.append(b"connection: close\r\n")
+        if self.head.method == "HEAD" or status in NO_BODY:
+            self._left = 0  # whatever its content-length would be
+        elif self._left is None and self.head.version == "1.1":  # else the connection's end is the body's
+            self._chunked = True
+            parts.append(b"transfer-encoding: chunked\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+    def _framed(self, chunk: bytes, *, last: bool, trailers: list[Header]) -> bytes:
+        """A piece of the body as it is sent."""
+        if self.head.method == "HEAD":
+            return b""
+        if self._chunked:
+            sent = b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunk else b""
+            return sent + b"0\r\n" + _lines(trailers) + b"\r\n" if last else sent
+        if self._left is not None:
+            self._left -= len(chunk)
+            if self._left < 0 or (last and self._left):
+                raise RuntimeError("the response's body is not as long as its content-length says")
+        return chunk
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        self.last = not self.keep_alive
+        if self.last and not self.more_body:
+            self.transport.close()  # else its owner ends it, who reads what still comes
+        self.on_response()
+
+
+def _lines(trailers: list[Header]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % (name.encode("latin-1"), value) for name, value in trailers])

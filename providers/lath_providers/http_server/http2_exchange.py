@@ -29,7 +29,10 @@ class Http2Exchange:
     Attributes:
         came: The request's trailers.
         unread: Whether more of the request is to come.
+        takes_trailers: Every client does: they are a part of the version.
     """
+
+    takes_trailers = True
 
     def __init__(
         self,
@@ -115,6 +118,11 @@ class Http2Exchange:
 
     def trailers(self) -> list[Header]:
         return self.came
+
+    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        await self.start(status, headers)
+        await self.write(body)
+        await self.finish([])
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._h2.send_headers(self._id, [(b":status", b"%d" % status), *headers])

@@ -32,6 +32,8 @@ _OF_THE_CONNECTION: Final = frozenset(
         "trailer", "transfer-encoding", "upgrade", "http2-settings",
     }
 )  # fmt: skip
+_NO_TRAILERS: Final = frozenset({b"content-length", b"host"})
+"""What says where a message goes or ends: read before its body, or not at all (RFC 9110, 6.5.1)."""
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE: Final = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
 _LENGTH: Final = re.compile(rb"\d{1,18}\Z")
@@ -82,6 +84,28 @@ def response_headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
         names.add(lower)
         sent.append((lower.encode("ascii"), value.strip(b" \t")))
     return sent + [field for field in own_headers() if field[0].decode() not in names]
+
+
+def announced_trailers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
+    """The header that names the trailers to come: those that are there, or that its guest announces."""
+    if names := [name for name, _ in _sent_trailers(response)]:
+        return [(b"trailer", b", ".join(names))]
+    named = [value for name, value in response.headers if name.lower() == "trailer" and _VALUE.match(value)]
+    return [(b"trailer", value) for value in named]
+
+
+def response_trailers(response: HttpResponse) -> list[Header]:
+    """The trailers of a guest's response as they are sent, once its body has ended."""
+    return [(name.decode("ascii"), value) for name, value in _sent_trailers(response)]
+
+
+def _sent_trailers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
+    good = [
+        (name.lower().encode("ascii"), value.strip(b" \t"))
+        for name, value in passed_on(response.trailers)
+        if _NAME.match(name) and _VALUE.match(value)
+    ]
+    return [field for field in good if field[0] not in _NO_TRAILERS]
 
 
 def own_headers() -> list[tuple[bytes, bytes]]:
