@@ -18,8 +18,10 @@ from lath_control.cli import (
     lifecycle,
     link,
     local,
+    new,
     streams,
     tools,
+    wit,
 )
 
 COMMANDS_GROUP: Final = "lath.commands"
@@ -55,8 +57,10 @@ def make_app() -> typer.Typer:
     )
     app.add_typer(local.root)
     app.add_typer(tools.root)
+    app.add_typer(new.app, name="new", rich_help_panel="Use")
     app.add_typer(get.app, name="get", rich_help_panel="Look")
     app.add_typer(inspecting.app, name="inspect", rich_help_panel="Look")
+    app.add_typer(wit.app, name="wit", rich_help_panel="Look")
     app.add_typer(streams.root)
     app.add_typer(lifecycle.start, name="start", rich_help_panel="Change")
     app.add_typer(lifecycle.stop, name="stop", rich_help_panel="Change")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from lath.codec import python_name
 from lath.streamed.signature import content_of
 from lath.wit import types as wit
 
-Named = Callable[[wit.Record], str]
-"""What a record is called; the friendly `Record` where nobody says otherwise."""
+NamedType: TypeAlias = wit.Record | wit.Variant | wit.Enum | wit.Flags
+Named: TypeAlias = Callable[[NamedType], str | None]
+"""Says what a type with a name is called in Python; None: as the codec's friendly form is."""
 
 _PRIMITIVES: Final[Mapping[str, str]] = {
     "bool": "bool", "f32": "float", "f64": "float", "char": "str", "string": "str",
@@ -21,19 +22,21 @@ _PRIMITIVES: Final[Mapping[str, str]] = {
 def python_type(
     kind: wit.Type | None,
     resources: Mapping[str, str] | None = None,
-    record: Named = lambda _: "Record",
+    named: Named = lambda _: None,
 ) -> str:
     """The annotation of a value: `list[tuple[str, bytes] | None]`.
 
     Args:
         kind: Its type; None: there is no value.
         resources: The Python classes of the provider's resources, by their names in the WIT.
-        record: Names the class of a record.
+        named: Names the types that have names.
     """
 
     def text(inner: wit.Type | None) -> str:
-        return python_type(inner, resources, record)
+        return python_type(inner, resources, named)
 
+    if isinstance(kind, NamedType) and (name := named(kind)) is not None:
+        return name
     match kind:
         case None:
             return "None"
@@ -48,7 +51,7 @@ def python_type(
         case wit.TupleOf(elements):
             return f"tuple[{', '.join(map(text, elements)) or '()'}]"
         case wit.Record():
-            return record(kind)
+            return "Record"
         case wit.Variant():
             return "Variant"
         case wit.Enum():
