@@ -22,12 +22,13 @@ from lath.bus import Bus
 from lath.errors import (
     Conflict,
     InvalidArgument,
-    NotConnected,
     NotFound,
     PayloadTooLarge,
     PermissionDenied,
     Unavailable,
 )
+from lath.provider import BackendLost
+from lath_providers.keyvalue import sum_of
 from lath_providers.keyvalue_nats import keys
 from lath_providers.keyvalue_nats.config import KeyValueNatsConfig
 
@@ -44,8 +45,6 @@ HEADER_ROOM_BYTES: Final = 1_024
 """What subject and headers of a write may take beside the value."""
 RETRY_WAIT_MAX_S: Final = 0.02
 """Longest random pause between two tries of an increment that others got in the way of."""
-U64_MAX: Final = 2**64 - 1
-_NUMBER_CHARS_MAX: Final = 20
 
 
 class Store:
@@ -114,9 +113,7 @@ class Store:
         encoded = keys.encode(key)
         while True:
             current, revision = await self._entry(encoded)
-            total = _number(current) + delta
-            if total > U64_MAX:
-                raise InvalidArgument(f"{total} is above the largest number of 64 bits, {U64_MAX}")
+            total = sum_of(current, delta)
             try:
                 await self._ask(self._kv.update(encoded, b"%d" % total, last=revision))
             except Conflict:
@@ -124,7 +121,29 @@ class Store:
             else:
                 return total
 
-    async def each(self, items: Sequence[T], do: Callable[[T], Awaitable[R]]) -> list[R]:
+    async def get_many(self, wanted: Sequence[str]) -> list[bytes | None]:
+        """The values of keys, in their order."""
+        return await self._each(wanted, self.get)
+
+    async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        """Writes several, some at once; the first error ends it."""
+        await self._each(pairs, lambda pair: self.set(*pair))
+
+    async def delete_many(self, doomed: Sequence[str]) -> None:
+        """Deletes several, some at once; the first error ends it."""
+        await self._each(doomed, self.delete)
+
+    async def check(self) -> None:
+        """Asks the backend for the bucket.
+
+        Raises:
+            LathError: It is down, or the bucket is gone.
+        """
+        await self._ask(self._kv.status())
+
+    # --- inside --------------------------------------------------------------------------------------
+
+    async def _each(self, items: Sequence[T], do: Callable[[T], Awaitable[R]]) -> list[R]:
         """Does something for each item, some at once. Returns what came of each; the first error ends it."""
         at_once = asyncio.Semaphore(BATCH_AT_ONCE_MAX)
 
@@ -139,16 +158,6 @@ class Store:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def check(self) -> None:
-        """Asks the backend for the bucket.
-
-        Raises:
-            LathError: It is down, or the bucket is gone.
-        """
-        await self._ask(self._kv.status())
-
-    # --- inside --------------------------------------------------------------------------------------
 
     async def _entry(self, encoded: str) -> tuple[bytes | None, int]:
         """The value and the sequence of a key's last write; None for a key that is not there."""
@@ -184,14 +193,14 @@ async def asked(bus: Bus, request: Awaitable[T]) -> T:
     """Awaits a request to the backend, with a time-out and with the errors of lath.
 
     Raises:
-        NotConnected: There is no connection to the backend.
+        BackendLost: There is no connection to the backend.
         Unavailable: It refused, or gave no answer in time.
         NotFound: The key, or the bucket, is not there.
         Conflict: Another write came first.
     """
     try:
         if not bus.connected:
-            raise NotConnected(f"there is no connection to the backend {bus.url}")
+            raise BackendLost(f"there is no connection to the backend {bus.url}", may_have_run=False)
         async with asyncio.timeout(REQUEST_S):
             return await request
     except KeyWrongLastSequenceError as e:
@@ -255,14 +264,6 @@ async def _find_or_make(bus: Bus, name: str, config: KeyValueNatsConfig) -> Stor
         )
         kv = await asked(bus, js.create_key_value(made))
     return Store(bus, name, kv)
-
-
-def _number(value: bytes | None) -> int:
-    if value is None:
-        return 0
-    if not value.isdigit() or len(value) > _NUMBER_CHARS_MAX:
-        raise InvalidArgument("the key holds no decimal number, so it cannot be incremented")
-    return int(value)
 
 
 def _forget(request: Any) -> None:
