@@ -83,7 +83,7 @@ class TestMessagingNats(MessagingContract):
     async def test_on_the_lattices_bus_nothing_of_its_own_is_subscribed_to(
         self, components: Components, pattern: str
     ) -> None:
-        with pytest.raises(LinkFailed, match="subscriptions"):
+        with pytest.raises(LinkFailed, match="the lattice"):
             await components.feed("app", subscriptions=pattern)
 
     async def test_what_a_consumer_aims_at_a_subscription_is_no_message(
@@ -123,18 +123,18 @@ class TestMessagingNats(MessagingContract):
                 await app.publish("orders", body)
             await inbox.has(*bodies)
 
-    async def test_a_thousand_links_share_one_connection_which_a_purge_closes(
+    async def test_links_share_one_connection_which_a_purge_closes(
         self, components: Components, bus: Bus, nats_server: Server, running: ProviderTest
     ) -> None:
         links = await asyncio.gather(
-            *(components.put_feed(f"c-{each}", subscriptions=f"orders.{each}") for each in range(1_000))
+            *(components.put_feed(f"c-{each}", subscriptions=f"orders.{each}") for each in range(50))
         )
         for link in links:
             assert (await running.settled(link)).state == "active"
         assert await _connected(nats_server, 1)
-        _, inbox = await components.inbox("c-777")
+        _, inbox = await components.inbox("c-37")
         app = await components.sender()
-        await app.publish("orders.777", b"1")
+        await app.publish("orders.37", b"1")
         await inbox.has(b"1")
         assert await _connected(nats_server, 1)
         await running.instance.purge(LinkSelector(), hold=True)

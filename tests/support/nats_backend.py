@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+from lath.bus import Bus, Credentials
 from lath.errors import Unavailable
 from lath.server import Server
 
@@ -27,6 +28,11 @@ class NatsBackend:
     @property
     def url(self) -> str:
         return self.server.url
+
+    async def bus(self) -> Bus:
+        """A connection of the test's own."""
+        credentials = Credentials(user=USER, password=PASSWORD)
+        return await Bus.connect(self.url, lattice="backend", name="test", credentials=credentials)
 
     async def start(self) -> None:
         await self.server.start()

@@ -26,6 +26,7 @@ CONSUMER_TIMEOUT_MS: Final = 2_500
 
 STREAM_NOT_FOUND: Final = 10059
 MESSAGE_NOT_FOUND: Final = 10037
+CONSUMER_NOT_FOUND: Final = 10014
 STREAM_NAME_IN_USE: Final = 10058
 WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
 """Compare-and-set refused; the second one is what a cluster says while another write is on its way."""
@@ -70,8 +71,35 @@ async def publish(
         JetStreamError: The stream refused it.
         LathError: What `Bus.request` raises; `Unavailable` when no stream takes the subject.
     """
+    return (await store(bus, subject, data, headers=headers, timeout_ms=timeout_ms)).sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a stream says of a message that was sent to it.
+
+    Attributes:
+        stream: Which one took it.
+        sequence: Its place there.
+        duplicate: Whether it was there already, by its `Nats-Msg-Id`.
+    """
+
+    stream: str
+    sequence: int
+    duplicate: bool
+
+
+async def store(
+    bus: Bus,
+    subject: str,
+    data: bytes,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout_ms: float = TIMEOUT_MS,
+) -> Stored:
+    """As `publish`, with all that the stream says."""
     reply = checked(await bus.request(subject, data, headers=headers, timeout_ms=timeout_ms), subject)
-    return int(reply["seq"])
+    return Stored(str(reply.get("stream", "")), int(reply["seq"]), bool(reply.get("duplicate", False)))
 
 
 def checked(msg: Any, subject: str) -> dict[str, Any]:
@@ -132,12 +160,14 @@ class Delivery:
     """What a consumer says of a message, in its reply subject.
 
     Attributes:
+        deliveries: How often this consumer has delivered it, with this time.
         consumer_sequence: Counts what this consumer delivered, from 1: a gap means a loss.
         pending: How many messages it has yet to deliver.
     """
 
     stream: str
     consumer: str
+    deliveries: int
     stream_sequence: int
     consumer_sequence: int
     created_ns: int
@@ -152,10 +182,10 @@ def delivery(reply: str) -> Delivery | None:
     if len(tokens) > 9:
         del tokens[2:4]
     try:
-        stream_sequence, consumer_sequence, created_ns, pending = (int(token) for token in tokens[5:9])
+        deliveries, stream_sequence, consumer_sequence, created_ns, pending = map(int, tokens[4:9])
     except ValueError:
         return None
-    return Delivery(tokens[2], tokens[3], stream_sequence, consumer_sequence, created_ns, pending)
+    return Delivery(tokens[2], tokens[3], deliveries, stream_sequence, consumer_sequence, created_ns, pending)
 
 
 def consumer_config(

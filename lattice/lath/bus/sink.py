@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 
@@ -28,3 +30,15 @@ def sink(take: Callable[[Msg], None]) -> Any:
     raise: it runs in the connection's read loop, which would end.
     """
     return Sink(take)
+
+
+async def drain_sink(subscription: Any) -> None:
+    """Ends a subscription that was made with a sink: on return it has taken what was on its way, and no more.
+
+    Where the connection breaks, or this is cancelled, what was on its way is lost.
+    """
+    try:
+        with contextlib.suppress(nats_errors.Error):
+            await subscription.drain()
+    finally:
+        subscription._conn._remove_sub(subscription._id)  # nats-py keeps one whose draining failed

@@ -119,14 +119,22 @@ class Components:
         return link
 
     async def put_feed(
-        self, target: str, *, package: str = "messaging", interface: str = "handler", **config: str
+        self, target: str, *, source: str = "", interface: str = "handler", **config: str
     ) -> Link:
-        """Puts such a link, without waiting for it."""
+        """Puts such a link, without waiting for it.
+
+        Args:
+            target: The component.
+            source: Another provider than the one under test.
+            interface: Of wasmcloud:messaging.
+            config: The source config, beside the suite's.
+        """
         name = f"feed-{target}"
         await self._configs.put(name, {**self._taking, **config})
         spec = LinkSpec(
-            source_id=self.test.instance.id, target=target, name=target,
-            wit_namespace="wasmcloud", wit_package=package, interfaces=(interface,), source_config=(name,),
+            source_id=source or self.test.instance.id, target=target, name=target,
+            wit_namespace="wasmcloud", wit_package="messaging", interfaces=(interface,),
+            source_config=(name,),
         )  # fmt: skip
         return await self._links.put(spec)
 

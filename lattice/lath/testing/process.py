@@ -46,6 +46,9 @@ class ProviderProcess:
         module: What runs it: `python -m {module}`.
         served_by: A provider of the same class, which says what is served.
         provider_id: What links name.
+
+    Attributes:
+        id: What links name.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class ProviderProcess:
         self._url = nats_url
         self._module = module
         self._operations = served_by.operations
-        self._id = provider_id
+        self.id = provider_id
         self._presence = PresenceView(bus)
         self._caller = Caller(bus, self._presence, "app")
         self._calls = OutgoingCalls(bus, "app", _Caller(self._caller))
@@ -76,15 +79,15 @@ class ProviderProcess:
 
     async def start(self) -> None:
         """Starts the process, and waits until it has announced itself."""
-        known = {each.instance_id for each in self._presence.instances(self._id)}
+        known = {each.instance_id for each in self._presence.instances(self.id)}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", self._module,
-            "--nats-url", self._url, "--lattice", self._bus.lattice, "--id", self._id,
+            "--nats-url", self._url, "--lattice", self._bus.lattice, "--id", self.id,
             "--presence-ttl-ms", str(PRESENCE_TTL_MS),
             stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         await eventually(
-            lambda: {each.instance_id for each in self._presence.instances(self._id)} - known,
+            lambda: {each.instance_id for each in self._presence.instances(self.id)} - known,
             START_S,
             what=f"the presence of {self._module}",
         )
@@ -103,10 +106,10 @@ class ProviderProcess:
         """
         namespace, package = next(iter(self._operations))[:2]
         served = sorted({key[2] for key in self._operations if key[:2] == (namespace, package)})
-        name = f"{self._id}-config"
+        name = f"{self.id}-config"
         await ConfigStore(self._bus).put(name, config)
         spec = LinkSpec(
-            source_id="app", target=self._id, wit_namespace=namespace, wit_package=package,
+            source_id="app", target=self.id, wit_namespace=namespace, wit_package=package,
             interfaces=tuple(served), target_config=(name,),
         )  # fmt: skip
         store = LinkStore(self._bus)

@@ -58,7 +58,7 @@ def is_inbox(subject: str) -> bool:
 
 
 def check_guarded_pattern(pattern: str) -> None:
-    """Checks what is subscribed to on a lattice's own bus.
+    """Checks what a link names on a lattice's own bus.
 
     Raises:
         InvalidArgument: It takes messages of the lattice itself, or answers to others.
@@ -66,8 +66,8 @@ def check_guarded_pattern(pattern: str) -> None:
     first = pattern.split(".")[0]
     if first in ("*", ">"):
         raise InvalidArgument(
-            f"subscriptions: {pattern} begins with a wildcard, so that it takes the lattice's own messages:"
+            f"{pattern} begins with a wildcard, so that it takes the lattice's own messages:"
             " on the lattice's bus the first token is to be a name"
         )
     if first.startswith(("$", INBOX)) or first in _CONTROL_TOKENS:
-        raise InvalidArgument(f"subscriptions: {pattern} belongs to the lattice or its server")
+        raise InvalidArgument(f"{pattern} belongs to the lattice or its server")

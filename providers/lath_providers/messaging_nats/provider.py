@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 from lath.codec import Record
 from lath.errors import ConnectionLost, InvalidArgument, LathError, NotConnected
@@ -17,11 +17,15 @@ from lath_providers.messaging.message import CONSUMER
 from lath_providers.messaging.rights import check_guarded_pattern
 from lath_providers.messaging_nats.config import NatsSendingConfig, NatsServers, NatsTakingConfig
 from lath_providers.messaging_nats.connections import Connection, Connections
+from lath_providers.messaging_nats.consumer import consumer_name
 from lath_providers.messaging_nats.sender import Sender
+from lath_providers.messaging_nats.stream_taker import StreamTaker
 from lath_providers.messaging_nats.taker import Taker
 
 CLOSE_GRACE_S: Final = 2.0
 """How long messages in work may go on when their link is closed, as long as calls may."""
+
+Taking: TypeAlias = Taker | StreamTaker
 
 
 class MessagingNats(Provider):
@@ -32,7 +36,7 @@ class MessagingNats(Provider):
     """
 
     def __init__(self) -> None:
-        self._takers: set[Taker] = set()
+        self._takers: set[Taking] = set()
 
     async def start(self, config: Mapping[str, str]) -> None:
         if config:
@@ -70,37 +74,47 @@ class MessagingNats(Provider):
 
     # --- links to components that take messages ------------------------------------------------------
 
-    async def open_source_link(self, link: Link) -> Taker:
+    async def open_source_link(self, link: Link) -> Taking:
         check_takes_messages(link)
         config = link.config_as(NatsTakingConfig)
         async with self._connected(config) as connection:
             if connection.guarded:
-                for pattern in config.subscriptions:
+                for pattern in (*config.subscriptions, *filter(None, (config.dead_letter_subject,))):
                     check_guarded_pattern(pattern)
-            handling = Handling(
-                self.context.call, link, config.timeout_ms, SYSTEM_NATS, ",".join(config.subscriptions)
-            )
-            taker = Taker(connection, config, group_of(config, link, self.context.lattice), handling)
+            taker = self._taker(link, config, connection)
+
+            def lost(reason: str) -> None:
+                self.context.lost(link, taker, reason)
+
             try:
-                await taker.start()
+                await taker.start(lost)
             except BaseException:
                 await taker.close(0)
                 raise
             self._takers.add(taker)
-            connection.on_lost[taker] = lambda reason: self.context.lost(link, taker, reason)
+            connection.on_lost[taker] = lost
             return taker
 
-    async def close_source_link(self, link: Link, taker: Taker) -> None:
+    def _taker(self, link: Link, config: NatsTakingConfig, connection: Connection) -> Taking:
+        handling = Handling(
+            self.context.call, link, config.timeout_ms, SYSTEM_NATS, ",".join(config.subscriptions)
+        )
+        if not config.stream:
+            return Taker(connection, config, group_of(config, link, self.context.lattice), handling)
+        name = consumer_name(config, link, self.context.lattice)
+        return StreamTaker(connection, config, name, handling)
+
+    async def close_source_link(self, link: Link, taker: Taking) -> None:
         self._takers.discard(taker)
         try:
             await taker.close(CLOSE_GRACE_S)
         finally:
             await self._release(taker)
 
-    async def check_source_link(self, link: Link, taker: Taker) -> None:
+    async def check_source_link(self, link: Link, taker: Taking) -> None:
         await taker.connection.bus.flush()
 
-    async def _release(self, held: Sender | Taker) -> None:
+    async def _release(self, held: Sender | Taking) -> None:
         held.connection.on_lost.pop(held, None)
         await self._connections.release(held.connection)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from nats.aio.msg import Msg
@@ -52,8 +53,11 @@ class Taker:
         """Messages lost because too many waited."""
         return sum(subscription.dropped for subscription in self._subscriptions)
 
-    async def start(self) -> None:
+    async def start(self, gone: Callable[[str], None]) -> None:
         """Subscribes; on return the server knows.
+
+        Args:
+            gone: Not called: NATS core takes nothing back that it has granted.
 
         Raises:
             PermissionDenied: The credentials do not allow one of the subjects.
