@@ -42,7 +42,7 @@ from lath.testing import eventually
 from lath_host import Host
 from lath_host.components.component import Component
 from lath_host.engine import Engine
-from lath_host.engine.http.bodies import PIPE_BYTES_MAX
+from lath_host.engine.wasi.bodies import PIPE_BYTES_MAX
 from lath_host.providers.builtin import BuiltinProvider
 from lath_host.testing import HostProcess, InProcessLattice
 

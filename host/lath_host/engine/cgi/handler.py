@@ -24,10 +24,11 @@ from lath_host.engine.begun import BegunCall
 from lath_host.engine.cgi.reply import Malformed, Reply, end_of_head, read_reply
 from lath_host.engine.cgi.variables import CannotTell, variables
 from lath_host.engine.explain import Exited
-from lath_host.engine.http.bodies import Pipe, PipeStream, Source, SourceStream
+from lath_host.engine.http.bodies import Pipe, Source
 from lath_host.engine.linkage import CallContext
 from lath_host.engine.pool import InstancePool
 from lath_host.engine.values.local import Local
+from lath_host.engine.wasi.bodies import PipeStream, SourceStream
 from lath_host.engine.wasi.environment import Environment
 from lath_host.engine.wasi.standard import Standard
 

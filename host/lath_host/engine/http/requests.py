@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from lath.errors import Trap
 from lath.http import HttpRequest
-from lath_host.engine.http.bodies import Source, SourceStream
+from lath_host.engine.http.bodies import Source
 from lath_host.engine.http.fields import Fields, kept_bytes, visible
 from lath_host.engine.http.messages import code_of
 from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, Immediate, WasiGuest
+from lath_host.engine.wasi.bodies import SourceStream
 from lath_host.engine.wasi.poll import CallOff, Pollable, Signal, Wake
 from lath_host.engine.wasi.streams import READ_BYTES_MAX, IoError
 

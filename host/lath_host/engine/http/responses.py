@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lath.errors import Trap
-from lath_host.engine.http.bodies import Pipe, PipeStream
+from lath_host.engine.http.bodies import Pipe
 from lath_host.engine.http.fields import Fields, content_length
 from lath_host.engine.http.messages import HttpFailure
 from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, Immediate, WasiGuest
+from lath_host.engine.wasi.bodies import PipeStream
 
 _STATUSES: Final = range(100, 1000)
 _DONE: Final = {"ok": None}

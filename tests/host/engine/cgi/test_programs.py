@@ -28,9 +28,9 @@ from program_python_guest import build_program_guest
 from lath.errors import CallCancelled, DeadlineExceeded, LimitExceeded, Overloaded, Trap
 from lath.testing import eventually
 from lath_host.engine import Engine
-from lath_host.engine.http.bodies import PIPE_BYTES_MAX
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext
+from lath_host.engine.wasi.bodies import PIPE_BYTES_MAX
 from lath_host.testing import CACHE_DIR
 
 MIB = 1 << 20

@@ -13,7 +13,7 @@ from http_served import serving_pool, whole
 from lath.errors import LimitExceeded
 from lath.testing import eventually
 from lath_host.engine import Engine
-from lath_host.engine.http.bodies import BODY_BYTES, Pipe, Source
+from lath_host.engine.http.bodies import Pipe, Source
 from lath_host.engine.http.fields import FIELDS_BYTES_MAX, Fields
 from lath_host.engine.http.messages import HttpFailure
 from lath_host.engine.http.outgoing import ANSWERS, FutureResponse, IncomingResponse, OutgoingMessageRequest
@@ -21,6 +21,7 @@ from lath_host.engine.http.responses import OutgoingResponse
 from lath_host.engine.limits import Limits
 from lath_host.engine.values import KEPT_BYTES_MAX, Kept
 from lath_host.engine.wasi import WasiGuest
+from lath_host.engine.wasi.bodies import BODY_BYTES
 
 _ANSWER = """
     (local.set $body (call $answer (local.get $out)))

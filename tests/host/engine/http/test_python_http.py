@@ -11,9 +11,9 @@ from http_served import Served, chunks, serving_pool, whole
 from lath.errors import DeadlineExceeded, Trap
 from lath.testing import eventually
 from lath_host.engine import CompiledComponent, Engine
-from lath_host.engine.http.bodies import PIPE_BYTES_MAX
 from lath_host.engine.http.messages import NoResponse
 from lath_host.engine.limits import Limits
+from lath_host.engine.wasi.bodies import PIPE_BYTES_MAX
 
 pytestmark = pytest.mark.timeout(300)
 

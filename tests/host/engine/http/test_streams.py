@@ -13,8 +13,8 @@ from http_served import chunks, serving_pool, whole
 from lath.errors import Trap
 from lath.testing import eventually
 from lath_host.engine import Engine
-from lath_host.engine.http.bodies import PIPE_BYTES_MAX
 from lath_host.engine.limits import Limits
+from lath_host.engine.wasi.bodies import PIPE_BYTES_MAX
 
 MIB = 1 << 20
 ODD_SIZES = [1, 0, 2, 3, 4095, 0, 4096, 4097, 65_537, 1, PIPE_BYTES_MAX - 1, PIPE_BYTES_MAX + 1, MIB + 1]
