@@ -19,6 +19,7 @@ from lath_control.cli import (
     link,
     local,
     new,
+    provider,
     streams,
     tools,
     wit,
@@ -60,6 +61,7 @@ def make_app() -> typer.Typer:
     app.add_typer(new.app, name="new", rich_help_panel="Use")
     app.add_typer(get.app, name="get", rich_help_panel="Look")
     app.add_typer(inspecting.app, name="inspect", rich_help_panel="Look")
+    app.add_typer(provider.app, name="provider", rich_help_panel="Look")
     app.add_typer(wit.app, name="wit", rich_help_panel="Look")
     app.add_typer(streams.root)
     app.add_typer(lifecycle.start, name="start", rich_help_panel="Change")

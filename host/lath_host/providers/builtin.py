@@ -6,24 +6,21 @@ They are found through the entry-point group `lath.providers`; the name there is
 from __future__ import annotations
 
 import asyncio
-import importlib
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import Any
 
 from lath.bus import Bus
-from lath.errors import InvalidArgument, NotFound
+from lath.errors import NotFound
 from lath.http import HttpRequest, HttpResponse
 from lath.model import ProviderStatus
 from lath.names import new_id
 from lath.provider import Provider, ProviderInstance
+from lath.provider.installed import find_provider
 from lath.rpc import Caller
 from lath_host.components.local import LocalCall, LocalTargets, observed
 from lath_host.providers.nearby import Nearby
 from lath_host.providers.supervisor import ProviderSpec
-
-ENTRY_POINTS: Final = "lath.providers"
 
 
 async def find_builtin(name: str) -> type[Provider]:
@@ -33,25 +30,7 @@ async def find_builtin(name: str) -> type[Provider]:
         NotFound: No installed distribution offers it; the message names those that are offered.
         InvalidArgument: What is offered cannot be imported or is no provider.
     """
-    return await asyncio.to_thread(_find, name)
-
-
-def _find(name: str) -> type[Provider]:
-    offered: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-    entry = offered.get(name)
-    if entry is None:
-        there = ", ".join(sorted(offered)) or "none"
-        raise NotFound(f"no built-in provider is called {name}; installed are: {there}")
-    try:
-        module = importlib.import_module(entry.module)
-        found: Any = module
-        for attribute in entry.attr.split("."):
-            found = getattr(found, attribute)
-    except (ImportError, AttributeError) as e:
-        raise InvalidArgument(f"built-in provider {name} ({entry.value}) cannot be imported: {e}") from None
-    if not (isinstance(found, type) and issubclass(found, Provider)):
-        raise InvalidArgument(f"built-in provider {name} ({entry.value}) is no subclass of lath's Provider")
-    return found
+    return await asyncio.to_thread(find_provider, name)
 
 
 class BuiltinProvider:

@@ -17,6 +17,7 @@ from lath.names import InterfaceName
 from lath.provider.base import Provider
 from lath.provider.operation import wit_name
 from lath.provider.python_types import NamedType, python_type, returned_type
+from lath.streamed.signature import content_of
 from lath.wit import types as wit
 from lath.wit.text import func_text, identifier, keyword_of, members, mentioned_types, named_types
 
@@ -46,9 +47,11 @@ def type_variable(resource: str) -> str:
 
 
 def resources_of(interface: wit.Interface) -> list[str]:
-    """The resources that an interface defines or mentions, in order."""
-    mentioned = [kind.resource for kind in mentioned_types(interface) if isinstance(kind, wit.Handle)]
-    return list(dict.fromkeys([*interface.resources, *mentioned]))
+    """The resources that an interface defines or mentions, in order, without those that travel as streams."""
+    handles = [kind for kind in mentioned_types(interface) if isinstance(kind, wit.Handle)]
+    streamed = {kind.resource for kind in handles if content_of(kind) is not None}
+    mentioned = [kind.resource for kind in handles]
+    return [each for each in dict.fromkeys([*interface.resources, *mentioned]) if each not in streamed]
 
 
 def abstract_name(interface: wit.Interface) -> str:
@@ -150,13 +153,15 @@ def _imports(text: str) -> list[str]:
         return ", ".join(name for name in names if re.search(rf"\b{name}\b", text))
 
     codec = used(_CODEC_NAMES)
+    stream = "ByteStream, " if "ByteStream" in text else ""
     return [
         "from abc import ABC, abstractmethod",
+        *(["from collections.abc import AsyncIterator"] if "AsyncIterator[" in text else []),
         *(["from dataclasses import dataclass"] if "@dataclass" in text else []),
         f"from typing import Final, {used(_TYPING_NAMES)}, TypeVar",
         "",
         *([f"from lath.codec import {codec}"] if codec else []),
-        "from lath.provider import Call, Provider, operation",
+        f"from lath.provider import {stream}Call, Provider, operation",
     ]
 
 
