@@ -64,41 +64,87 @@ def binaries() -> Path:
     pytest.skip(message)
 
 
-@contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A new server, with SCRAM passwords. Blocks."""
-    programs = binaries()
-    user = _unprivileged() if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="lath-postgres-"))
-    try:
-        if user is not None:
-            shutil.chown(folder, user)
-        server = PostgresServer(_free_port(), "lath", "a password of the test's")
-        (folder / "password").write_text(server.password)
-        os.chmod(folder / "password", 0o644)
-        data = folder / "data"
-        _run(
-            [programs / "initdb", "-D", data, "-U", server.user, "--pwfile", folder / "password",
-             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"],
-            folder, user,
+class Cluster:
+    """The data of a server, and the programs that start and stop it. Its methods block.
+
+    Attributes:
+        server: How it is reached; the same after each start.
+    """
+
+    def __init__(self) -> None:
+        self._programs = binaries()
+        self._user = _unprivileged() if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="lath-postgres-"))
+        self.server = PostgresServer(_free_port(), "lath", "a password of the test's")
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+
+    @property
+    def data(self) -> Path:
+        return self._folder / "data"
+
+    def make(self) -> None:
+        """Makes the data, with SCRAM passwords."""
+        (self._folder / "password").write_text(self.server.password)
+        os.chmod(self._folder / "password", 0o644)
+        self._run(
+            [self._programs / "initdb", "-D", self.data, "-U", self.server.user,
+             "--pwfile", self._folder / "password", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
+             "--no-sync"],
         )  # fmt: skip
-        options = f"-h 127.0.0.1 -p {server.port} -k {folder} -c fsync=off"
-        control = [programs / "pg_ctl", "-D", data, "--wait", "--silent"]
-        _run([*control, "--log", folder / "log", "--options", options, "start"], folder, user)
+
+    def start(self, settings: str = "") -> None:
+        """Returns once it serves."""
+        options = f"-h 127.0.0.1 -p {self.server.port} -c unix_socket_directories= -c fsync=off {settings}"
+        self._control("--log", self._folder / "log", "--options", options, "start")
+
+    def stop(self) -> None:
+        """Ends it as a crash does."""
+        self._control("--mode=immediate", "stop")
+
+    @property
+    def pid(self) -> int:
+        """Of the process that the others belong to, while it runs."""
+        return int(self.pid_file.read_text().splitlines()[0])
+
+    @property
+    def pid_file(self) -> Path:
+        return self.data / "postmaster.pid"
+
+    def remove(self) -> None:
+        """Removes the data."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _control(self, *arguments: str | Path) -> None:
+        self._run([self._programs / "pg_ctl", "-D", self.data, "--wait", "--silent", *arguments])
+
+    def _run(self, command: list[Path | str]) -> None:
+        ran = subprocess.run(
+            command, cwd=self._folder, user=self._user, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        if ran.returncode:
+            log = self._folder / "log"
+            said = log.read_text() if log.exists() else ""
+            pytest.fail(f"{command[0]} failed: {ran.stderr.decode()} {said}")
+
+
+@contextmanager
+def postgres_server(settings: str = "") -> Iterator[PostgresServer]:
+    """A new server. Blocks.
+
+    Args:
+        settings: Further options of `postgres`.
+    """
+    cluster = Cluster()
+    try:
+        cluster.make()
+        cluster.start(settings)
         try:
-            yield server
+            yield cluster.server
         finally:
-            _run([*control, "--mode=immediate", "stop"], folder, user)
+            cluster.stop()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _run(command: list[Path | str], folder: Path, user: str | None) -> None:
-    ran = subprocess.run(command, cwd=folder, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    if ran.returncode:
-        log = folder / "log"
-        said = log.read_text() if log.exists() else ""
-        pytest.fail(f"{command[0]} failed: {ran.stderr.decode()} {said}")
+        cluster.remove()
 
 
 def _unprivileged() -> str:
