@@ -39,7 +39,7 @@ class PostgresBackend:
             self._frozen = []
             _signal(pids, signal.SIGKILL)
             await asyncio.to_thread(_wait_gone, pids)
-            self._cluster.pid_file.unlink()  # a process that nobody has waited for yet looks alive to the next
+            self._cluster.pid_file.unlink()  # one that nobody has waited for yet looks alive
 
     async def freeze(self) -> None:
         if self._running and not self._frozen:

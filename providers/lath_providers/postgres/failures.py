@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import asyncpg
@@ -29,9 +28,8 @@ def lost(error: BaseException, place: object) -> BackendLost | None:
         if state.startswith("08") or state in LOST_STATES:
             return BackendLost(f"{place}: {_told(error)}")
         return None
-    if isinstance(error, exceptions.InterfaceError) and "closed" not in str(error):
-        return None
-    if isinstance(error, exceptions.InterfaceError | OSError | exceptions.InternalClientError):
+    hung_up = isinstance(error, exceptions.InterfaceError) and "closed" in str(error)
+    if hung_up or isinstance(error, OSError):
         return BackendLost(f"{place}: the connection was closed: {error}")
     return None
 
@@ -56,7 +54,7 @@ def query_error(error: BaseException) -> Variant | None:
         return Variant("invalid-query", f"there are no values for a type in the statement: {error}")
     if isinstance(error, asyncpg.PostgresError):
         return Variant(_case_of(error.sqlstate or ""), _told(error))
-    if isinstance(error, exceptions.InterfaceError | asyncio.IncompleteReadError):
+    if isinstance(error, exceptions.InterfaceError | exceptions.InternalClientError):
         return Variant("unexpected", str(error))
     return None
 

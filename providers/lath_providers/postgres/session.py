@@ -80,7 +80,7 @@ class Session:
             host=place.host, port=place.port, user=place.user, password=place.password,
             database=place.database, ssl=tls or False,
             timeout=config.connect_ms / 1000, server_settings=settings,
-            statement_cache_size=0, target_session_attrs=SessionAttribute.any,
+            statement_cache_size=config.statement_cache, target_session_attrs=SessionAttribute.any,
         )  # fmt: skip
         try:
             await values.register(connection)

@@ -92,8 +92,6 @@ class Values:
         return convert
 
     def _to_server(self, kind: Type) -> ToServer | None:
-        if kind.name == _VECTOR and kind.schema == _CATALOG:
-            return _vector_to_server
         if kind.kind == "array":
             element = self._element(kind)
             return None if element is None else _array_to_server(element)
@@ -201,13 +199,6 @@ def _array_from_server(element: Scalar) -> FromServer:
         return Variant(element.array_case, [element.decode(each) for each in values])
 
     return convert
-
-
-def _vector_to_server(value: Variant) -> list[Any]:
-    if value.case not in ("int2-vector", "int2-array"):
-        raise ValueError(f"{value.case} is not one of int2-array, int2-vector")
-    element = SCALARS["int2"]
-    return [element.encode(each) for each in value.payload]
 
 
 def _vector_from_server(values: list[Any]) -> Variant:

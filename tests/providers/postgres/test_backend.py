@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from postgres_backend import PostgresBackend
-from postgres_databases import config_of
+from postgres_databases import beside, config_of
 from postgres_server import Cluster
 from pytest_asyncio import fixture
 
@@ -41,6 +41,8 @@ class TestPostgresBackend(BackendContract):
         self.server = cluster.server
         backend = PostgresBackend(cluster)
         await backend.start()
+        async with beside(self.server) as connection:
+            await connection.execute(TABLE)
         yield backend
         await backend.stop()
 
@@ -60,7 +62,6 @@ class TestPostgresBackend(BackendContract):
         await run(linked, "SELECT 1")
 
     async def write(self, linked: Linked, number: int) -> None:
-        await run(linked, TABLE)
         await run(linked, INSERT, number)
 
     async def written(self, linked: Linked) -> set[int]:

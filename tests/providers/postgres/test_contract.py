@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from postgres_databases import config_of, make_database
-from postgres_server import PostgresServer, postgres_server
+from postgres_server import PostgresServer
 
 from lath.provider import Provider
 from lath.testing.postgres_contract import PostgresContract
 from lath_providers.postgres import Postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
 
 
 class TestPostgres(PostgresContract):
