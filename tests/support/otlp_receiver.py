@@ -57,8 +57,19 @@ class OtlpReceiver(ThreadingHTTPServer):
         counted: dict[tuple[str, str], int] = {}
         for point in self.metrics()["lath.calls"].sum.data_points:
             attributes = {a.key: a.value.string_value for a in point.attributes}
-            counted[attributes["lath.side"], attributes["lath.kind"]] = point.as_int
+            key = attributes["lath.side"], attributes["lath.kind"]
+            counted[key] = counted.get(key, 0) + point.as_int
         return counted
+
+    def points(self, metric: str) -> list[tuple[dict[str, str | bool], int]]:
+        """The points of a sum: attributes, and the value."""
+        return [
+            (
+                {each.key: each.value.string_value or each.value.bool_value for each in point.attributes},
+                point.as_int,
+            )
+            for point in self.metrics()[metric].sum.data_points
+        ]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -165,4 +165,6 @@ def observed(
         raise
     finally:
         spent_ms = (time.perf_counter() - began) * 1000
-        telemetry.record_call(side, target_id, interface, call.function, kind, spent_ms)
+        telemetry.record_call(
+            side, target_id, interface, call.function, kind, spent_ms, call.source, call.link_name
+        )

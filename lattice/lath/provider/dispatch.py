@@ -40,6 +40,7 @@ from lath.provider.use import LinkUse
 from lath.rpc import IncomingCall, Streamed
 from lath.streamed import ByteStream
 from lath.streamed.serving import result_of
+from lath.telemetry.metrics import ActiveKey
 
 LOCAL_CALLS_MAX: Final = 10_000
 """Calls from the same process at once; as many as a `CallServer` takes from the bus."""
@@ -80,7 +81,7 @@ class Dispatch:
         self._table = table
         self._log = log
         self._ready = asyncio.Event()
-        self._local: set[asyncio.Task[Any]] = set()
+        self._local: dict[asyncio.Task[Any], Asked] = {}
         self._lent: set[LentStream] = set()
         self._draining = False
 
@@ -92,6 +93,13 @@ class Dispatch:
     def accepting(self) -> bool:
         """Whether a call from the same process would be taken now."""
         return self._ready.is_set() and not self._draining and len(self._local) < LOCAL_CALLS_MAX
+
+    def active(self) -> list[ActiveKey]:
+        """The calls from the same process that run now, for metrics; asked for in another thread."""
+        return [
+            ("server", self._id, each.interface.unversioned, each.function, each.source_id, each.link)
+            for each in list(self._local.values())
+        ]
 
     async def drain_local(self) -> None:
         """Takes no more calls from the same process, and waits for those that run, and for their streams."""
@@ -139,8 +147,8 @@ class Dispatch:
         operation = self._find(asked)
         # A task of its own: it is cancelled when the instance closes, and its caller then is told so.
         task = asyncio.create_task(self._serve_local(operation, asked, params))
-        self._local.add(task)
-        task.add_done_callback(self._local.discard)
+        self._local[task] = asked
+        task.add_done_callback(self._local.pop)
         try:
             return await task
         except asyncio.CancelledError:

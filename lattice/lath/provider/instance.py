@@ -166,6 +166,7 @@ class ProviderInstance:
             await self._verbs.start()
             await self._calls.start()
             await self._presence.start()
+            self._removers.append(telemetry.read_active(self._dispatch.active))
             self._removers.append(self._view.on_change(self._links_changed))
             self._removers.append(self._mirror.on_change(self._mirror_changed))
             self._first = asyncio.create_task(self._read_links(), name=f"first links of {self.id}")

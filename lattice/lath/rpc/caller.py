@@ -220,7 +220,10 @@ class Caller:
             raise
         finally:
             duration_ms = (self._loop.time() - began) * 1000
-            telemetry.record_call("client", route.target, route.interface, route.function, kind, duration_ms)
+            telemetry.record_call(
+                "client", route.target, route.interface, route.function, kind, duration_ms,
+                route.source, route.link,
+            )  # fmt: skip
 
     async def _call(
         self,

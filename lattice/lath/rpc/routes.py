@@ -23,7 +23,10 @@ class Route:
         attributes: What spans of these calls carry.
     """
 
-    __slots__ = ("_instances", "_lattice", "attributes", "function", "interface", "name", "tail", "target")
+    __slots__ = (
+        "_instances", "_lattice", "attributes", "function", "interface", "link", "name", "source", "tail",
+        "target",
+    )  # fmt: skip
 
     def __init__(self, lattice: str, target: str, tail: str) -> None:
         self.target = target
@@ -34,6 +37,8 @@ class Route:
             raise InvalidArgument(f"{shown(tail)} is not the tail of a call's subject")
         parts = parse_call(subject)
         self.function = parts.function
+        self.source = parts.source
+        self.link = parts.link
         self.interface = (
             "" if parts.interface == NO_LINK else f"{parts.namespace}:{parts.package}/{parts.interface}"
         )

@@ -53,6 +53,7 @@ from lath.subjects import (
 
 if TYPE_CHECKING:
     from lath.bus import Bus
+    from lath.telemetry.metrics import ActiveKey
     from lath.telemetry.spans import AttributeValue
 
 _log = telemetry.get_logger("lath.rpc")
@@ -107,6 +108,7 @@ class CallServer:
         self._metadata = dict(metadata or {})
         self._notices = dict(notices or {})
         self._hide: Callable[[], None] | None = None
+        self._unread: Callable[[], object] = bool
         self._draining = False
         self._closed = False
 
@@ -157,6 +159,7 @@ class CallServer:
         if denied & {own, queue}:
             await self.close()
             raise PermissionDenied(f"the bus does not permit serving {self.target}")
+        self._unread = telemetry.read_active(self._active)
 
     # --- messages, in the read loop: nothing here may raise ------------------------------------------------
 
@@ -309,8 +312,14 @@ class CallServer:
     def _record(self, subject: CallSubject, kind: str, duration_ns: int) -> None:
         self.stats.record(kind, duration_ns)
         if telemetry.measuring():
-            interface = _interface(subject)
-            telemetry.record_call("server", self.target, interface, subject.function, kind, duration_ns / 1e6)
+            telemetry.record_call(
+                "server", self.target, _interface(subject), subject.function, kind, duration_ns / 1e6,
+                subject.source, subject.link,
+            )  # fmt: skip
+
+    def _active(self) -> list[ActiveKey]:
+        calls = [call.subject for call in list(self._running.values())]
+        return [("server", self.target, _interface(s), s.function, s.source, s.link) for s in calls]
 
     # --- the end -------------------------------------------------------------------------------------------
 
@@ -348,6 +357,7 @@ class CallServer:
             return
         self._closed = True
         self._draining = True
+        self._unread()
         if self._hide is not None:
             self._hide()
         for subscription in (self._queue, self._own):

@@ -2,7 +2,7 @@
 
 from lath.telemetry.context import TraceContext, current, extract, inject, replace_current, use
 from lath.telemetry.logs import configure_logging, get_logger
-from lath.telemetry.metrics import measuring, read_usage, record_call
+from lath.telemetry.metrics import measuring, read_active, read_usage, record_call
 from lath.telemetry.setup import setup, shutdown
 from lath.telemetry.spans import NO_SPAN, Span, current_span, recording, sampled, span
 
@@ -17,6 +17,7 @@ __all__ = [
     "get_logger",
     "inject",
     "measuring",
+    "read_active",
     "read_usage",
     "record_call",
     "recording",

@@ -59,7 +59,9 @@ class WithDurations(MetricExporter):
         scope = ScopeMetrics(scope.scope, [*scope.metrics, metric], scope.schema_url)
         return MetricsData([ResourceMetrics(ours.resource, [scope, *scopes], ours.schema_url), *others])
 
-    def _point(self, attributes: dict[str, str], durations: Durations, now_ns: int) -> HistogramDataPoint:
+    def _point(
+        self, attributes: dict[str, str | bool], durations: Durations, now_ns: int
+    ) -> HistogramDataPoint:
         # the loop goes on counting meanwhile: the count is that of the buckets as they are copied here
         buckets = list(durations.buckets)
         return HistogramDataPoint(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 CALLS: Final = "lath.calls"
+ACTIVE: Final = "lath.calls.active"
 DURATION: Final = "lath.call.duration"
 CPU: Final = "lath.component.cpu"
 FUEL: Final = "lath.component.fuel"
@@ -25,10 +27,23 @@ BYTES: Final = "lath.component.bytes"
 
 BOUNDS_MS: Final = (0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000)
 """Upper bounds of a histogram's buckets: those that OpenTelemetry has by default."""
-_CALL_ATTRIBUTES: Final = ("lath.side", "lath.target", "lath.interface", "lath.function", "lath.kind")
+CALL_KEYS_MAX: Final = 1_800
+"""Sets of attributes that calls are told apart by. Links are many, and the names of functions come from
+callers; past this, calls are told apart by side, target and kind alone, for which OpenTelemetry's own limit
+of 2,000 for a metric leaves room."""
+OVERFLOW: Final = "otel.metric.overflow"
+"""The attribute, and the value of the others, of what is past the limit; OpenTelemetry's name."""
+_ACTIVE_ATTRIBUTES: Final = (
+    "lath.side", "lath.target", "rpc.service", "rpc.method", "lath.source", "lath.link",
+)  # fmt: skip
+_CALL_ATTRIBUTES: Final = (*_ACTIVE_ATTRIBUTES, "lath.kind")
 
-CallKey = tuple[str, str, str, str, str]
-"""Values of the attributes of a call: side, target, interface, function, kind."""
+ActiveKey = tuple[str, str, str, str, str, str]
+"""Values of the attributes of a call that runs: side, target, interface, function, source, link."""
+CallKey = tuple[str, str, str, str, str, str, str]
+"""Those of one that has ended: the kind too."""
+ActiveReader = Callable[[], Iterable[ActiveKey]]
+"""Reads the calls that run now, each once; called in the exporter's thread."""
 Used = Iterable[tuple[str, tuple[str, ...], float]]
 """What a component has used so far: (instrument, values of its attributes beside the component, sum)."""
 _Source = tuple[str, Callable[[], Used]]
@@ -84,6 +99,7 @@ class _Sums:
 
     on = False
     calls: Final[dict[CallKey, Durations]] = {}
+    active: Final[list[ActiveReader]] = []
     sources: Final[list[_Source]] = []
     """Components that run."""
     ended: Final[dict[str, dict[tuple[str, ...], float]]] = {name: {} for name in _USED}
@@ -111,12 +127,15 @@ def install(meter: Meter | None) -> None:
     meter.create_observable_counter(
         CALLS, [_observe_calls], unit="{call}", description="Calls, by how they ended"
     )
+    meter.create_observable_up_down_counter(
+        ACTIVE, [_observe_active], unit="{call}", description="Calls that run now"
+    )
     for name, (unit, description, more) in _USED.items():
         callback = _observer(name, ("lath.component", *more))
         meter.create_observable_counter(name, [callback], unit=unit, description=description)
 
 
-def call_durations() -> list[tuple[dict[str, str], Durations]]:
+def call_durations() -> list[tuple[dict[str, str | bool], Durations]]:
     """The histograms of calls, each with its attributes. Called in the exporter's thread."""
     return [(_attributes(key), durations) for key, durations in list(_sums.calls.items())]
 
@@ -128,6 +147,8 @@ def record_call(
     function: str,
     kind: str,
     duration_ms: float,
+    source: str = "",
+    link: str = "",
 ) -> None:
     """Counts one call.
 
@@ -138,14 +159,33 @@ def record_call(
         function: The function's WIT name.
         kind: `ok`, or the kind of the error.
         duration_ms: From start to end, milliseconds.
+        source: The id of the caller; empty: not known.
+        link: The name of the link; empty: there is none.
     """
     if not _sums.on:
         return
-    key = (side, target, interface, function, kind)
+    key = (side, target, interface, function, source, link, kind)
     durations = _sums.calls.get(key)
     if durations is None:
-        durations = _sums.calls[key] = Durations()
+        if len(_sums.calls) >= CALL_KEYS_MAX:
+            key = (side, target, OVERFLOW, OVERFLOW, OVERFLOW, OVERFLOW, kind)
+        durations = _sums.calls.setdefault(key, Durations())
     durations.add(duration_ms)
+
+
+def read_active(read: ActiveReader) -> Callable[[], None]:
+    """Has the metrics read which calls run, whenever they are exported, at no cost to the calls.
+
+    Returns:
+        Ends it.
+    """
+    _sums.active.append(read)
+
+    def end() -> None:
+        if read in _sums.active:
+            _sums.active.remove(read)
+
+    return end
 
 
 def read_usage(component: str, read: Callable[[], Used]) -> Callable[[], None]:
@@ -179,14 +219,36 @@ def _add_used(source: _Source, instrument: str, sums: dict[tuple[str, ...], floa
             sums[key] = sums.get(key, 0) + value
 
 
-def _attributes(key: CallKey) -> dict[str, str]:
-    return {"rpc.system": "lath", **dict(zip(_CALL_ATTRIBUTES, key, strict=True))}
+def _attributes(key: CallKey) -> dict[str, str | bool]:
+    attributes = _told(_CALL_ATTRIBUTES, key)
+    kind = key[-1]
+    return attributes if kind == "ok" else attributes | {"error.type": kind}
+
+
+def _told(names: tuple[str, ...], key: tuple[str, ...]) -> dict[str, str | bool]:
+    """Attributes by name; empty ones are left out."""
+    told: dict[str, str | bool] = {"rpc.system": "lath"}
+    if OVERFLOW in key:
+        told[OVERFLOW] = True
+    return told | {name: value for name, value in zip(names, key, strict=True) if value not in ("", OVERFLOW)}
 
 
 def _observe_calls(options: CallbackOptions) -> Iterable[Observation]:
     from opentelemetry.metrics import Observation
 
     return [Observation(durations.count, attributes) for attributes, durations in call_durations()]
+
+
+def _observe_active(options: CallbackOptions) -> Iterable[Observation]:
+    from opentelemetry.metrics import Observation
+
+    counted: Counter[ActiveKey] = Counter()
+    for read in list(_sums.active):
+        for key in read():
+            side, target, *_ = key
+            more = key in counted or len(counted) < CALL_KEYS_MAX
+            counted[key if more else (side, target, OVERFLOW, OVERFLOW, OVERFLOW, OVERFLOW)] += 1
+    return [Observation(number, _told(_ACTIVE_ATTRIBUTES, key)) for key, number in counted.items()]
 
 
 def _observer(instrument: str, names: tuple[str, ...]) -> Callable[[CallbackOptions], Iterable[Observation]]:

@@ -112,6 +112,6 @@ async def test_requests_are_counted_by_the_pattern_that_allows_them_and_by_how_t
         counted = {
             (attributes["lath.target"], attributes["lath.kind"]): durations.count
             for attributes, durations in metrics.call_durations()
-            if attributes["lath.interface"] == "wasi:http/outgoing-handler"
+            if attributes["rpc.service"] == "wasi:http/outgoing-handler"
         }
     assert counted == {(server.origin, "ok"): 1, ("*", "destination-IP-prohibited"): 2}
