@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from compiled import compile_ahead
 from http_front import free_port
 from javascript_guest import build_javascript_example, why_no_javascript
 from outbound_servers import ok, serving
@@ -31,6 +32,7 @@ SERVER = {"provider_id": "web", "provider_ref": "builtin:http-server"}
 def component(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("javascript") / "hello-js.wasm"
     build_javascript_example(path)
+    compile_ahead(path)
     return path
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import compile_ahead
 from h2.errors import ErrorCodes
 from http2_client import Http2Client
 from http_components import ECHO, HELLO
@@ -24,8 +25,7 @@ from lath.model import LinkSpec
 from lath.telemetry.tracetree import read_traces
 from lath.testing import eventually
 from lath.verbs import LinkOps
-from lath_host.engine import Engine
-from lath_host.testing import CACHE_DIR, InProcessLattice, engine, hosts, lattice_in_process, presence_ttl_ms
+from lath_host.testing import InProcessLattice, engine, hosts, lattice_in_process, presence_ttl_ms
 
 __all__ = ["engine", "hosts", "lattice_in_process", "presence_ttl_ms"]
 
@@ -133,13 +133,8 @@ def python_web(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python component that serves HTTP, as a file."""
     path: Path = tmp_path_factory.mktemp("web") / "web.wasm"
     path.write_bytes(build_http_guest())
-    asyncio.run(_compile(path.read_bytes()))  # the first time longer than a start is waited for
+    compile_ahead(path)
     return path
-
-
-async def _compile(source: bytes) -> None:
-    async with Engine(cache_dir=CACHE_DIR) as engine:
-        await engine.compile(source)
 
 
 @pytest.fixture
