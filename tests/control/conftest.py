@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lath_command import Lath, run
+from lath_command import TEXTSTATS, Lath, run
 
 from lath.server import Server
 from lath_control.client import Client
@@ -38,6 +38,13 @@ async def client(nats_server: Server, lattice: str, hosts: HostFactory) -> Any:
     await hosts(1, name="two", labels={"zone": "b"})
     async with Client(nats_server.url, lattice=lattice) as connected:
         yield connected
+
+
+@pytest.fixture
+async def textstats(client: Client) -> str:
+    """A component, running on host one."""
+    await client.components.start(str(TEXTSTATS), component_id="textstats", host="one")
+    return "textstats"
 
 
 __all__ = ["engine", "host", "hosts", "presence_ttl_ms"]
