@@ -99,7 +99,7 @@ class BlobstoreProvider(Provider):
     ) -> ByteStream:
         with _told():
             blob = await call.held.get(container.name, check_object_name(name), start, end)
-        return ByteStream(blob.chunks, blob.size)
+        return ByteStream(_Read(blob.chunks), blob.size)
 
     @operation(CONTAINER, "[method]container.write-data")
     async def write_data(
@@ -158,6 +158,22 @@ class _Given(AsyncIterator[bytes]):
         except LathError as e:
             self.error = e
             raise
+
+
+class _Read(AsyncIterator[bytes]):
+    """The bytes of a backend; no generator, since one that was never begun would not close them."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except LathError as e:
+            raise OpError(e.message) from e
+
+    async def aclose(self) -> None:
+        await close(self._chunks)
 
 
 async def _names(backend: BlobBackend, container: str) -> AsyncIterator[str]:

@@ -59,7 +59,7 @@ class BlobstoreS3Config(BlobstoreConfig):
     endpoint: str = ""
     region: str = "us-east-1"
     access_key_id: str = ""
-    secret_access_key: str = Field(default="", repr=False)
+    secret_access_key: str = Field(default="", repr=False, validate_default=True)
     session_token: str = Field(default="", repr=False)
     path_style: bool = True
     ca: str = ""
