@@ -20,6 +20,11 @@ EXCEPT = [
 anything: nothing else runs on its loop by then."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups of tests go first: some take a minute, and at the end a worker alone would be busy with one."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(autouse=True)
 def nothing_blocks_the_loop() -> Iterator[None]:
     """A blocking call (file, socket, sleep, subprocess) made by lath on the event loop raises there."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
-from lath_command import run
-
-BUILT = Path(tempfile.gettempdir()) / "lath-test-built"
-"""Building and compiling the Python component is slow, and depends on its source alone."""
+from lath_command import BUILT, run
 
 
 @pytest.mark.xdist_group("slow")

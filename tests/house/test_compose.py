@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import yaml
+from lath_command import BUILT
 from otlp_receiver import OtlpReceiver
 
 from lath import server, subjects
@@ -78,7 +79,9 @@ class Here:
         home = self.folder / f"home-{service}"
         home.mkdir(exist_ok=True)
         given = {k: self.text(service, str(v)) for k, v in SERVICES[service].get("environment", {}).items()}
-        return {"PATH": os.environ["PATH"], "HOME": str(home), "LATH_LOG_FORMAT": "json"} | given
+        # a container compiles at each start; here what other tests have compiled will do
+        ours = {"HOME": str(home), "LATH_LOG_FORMAT": "json", "LATH_DATA_DIR": str(BUILT / "cache/compiled")}
+        return {"PATH": os.environ["PATH"], **ours} | given
 
 
 @contextlib.asynccontextmanager
@@ -144,10 +147,13 @@ def test_only_loopback_ports_are_published() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+@pytest.mark.xdist_group("slow")  # behind the demo, which builds the same component
 @pytest.mark.timeout(240)
 async def test_the_demo_call_runs_on_the_three_node_cluster(
-    url: str, collector: OtlpReceiver, tmp_path: Path
+    url: str, collector: OtlpReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LATH_HOME", str(BUILT))
+
     async def connected() -> Client | None:
         client = Client(url, lattice="default")
         try:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any
 COMMAND_SECONDS = 60.0
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TEXTSTATS = EXAMPLES / "textstats/textstats.wat"
+BUILT = Path(tempfile.gettempdir()) / "lath-test-built"
+"""A `LATH_HOME` whose cache tests share: building and compiling an example in Python is slow, and depends on
+its source alone."""
 
 
 @dataclass(frozen=True)

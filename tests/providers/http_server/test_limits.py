@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
+import idle_clients
 import pytest
 from http2_client import Http2Client
-from http_front import Component, RawClient, echo, fronting, hello, streaming, text, whole_body
+from http_front import Component, echo, fronting, hello, streaming, text, whole_body
 
 from lath import errors
 from lath.errors import LathError
@@ -16,6 +20,8 @@ from lath.http import HttpRequest, HttpResponse
 from lath.testing import eventually
 
 H = "host: a\r\n"
+BATCH = 500
+"""Connections that are opened at a time: fewer than the kernel keeps until they are accepted."""
 
 
 async def never(request: HttpRequest) -> HttpResponse:
@@ -283,22 +289,40 @@ async def test_a_thousand_requests_at_once_are_all_answered() -> None:
         await eventually(lambda: front.places["app"].listener.connections == 0)
 
 
-async def test_thousands_of_idle_connections_do_not_keep_others_from_being_served() -> None:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = min(2_000, (soft - 500) // 2)
+@asynccontextmanager
+async def clients_of_their_own(port: int) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """What tells the process of `idle_clients` a line, and gives its answer."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, idle_clients.__file__, str(port), stdin=PIPE, stdout=PIPE
+    )
+    reader, writer = process.stdout, process.stdin
+    assert reader is not None and writer is not None
+
+    async def tell(line: str) -> str:
+        writer.write(f"{line}\n".encode())
+        return (await reader.readline()).decode().strip()
+
+    try:
+        yield tell
+    finally:
+        writer.close()
+        await process.wait()
+
+
+async def test_ten_thousand_idle_connections_do_not_keep_others_from_being_served() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    count = 10_000 if hard == resource.RLIM_INFINITY else min(10_000, hard // 2 // BATCH * BATCH)
     async with fronting(hello) as front:
-        idle: list[RawClient] = []
-        try:
-            for _ in range(count // 100):
-                idle += await asyncio.gather(*(front.client() for _ in range(100)))
-            await eventually(lambda: front.places["app"].listener.connections >= len(idle))
+        listener = front.places["app"].listener
+        async with clients_of_their_own(front.port) as tell:
+            for wanted in range(BATCH, count + 1, BATCH):
+                assert await tell(str(BATCH)) == str(wanted)
+                await eventually(lambda: listener.connections >= wanted, 60)  # noqa: B023
             async with await front.client() as client:
                 assert (await client.get()).status == 200
-            assert (await idle[0].get()).status == 200
-        finally:
-            for client in idle:
-                client.writer.transport.abort()
-        await eventually(lambda: front.places["app"].listener.connections == 0)
+            assert await tell("ask") == "HTTP/1.1 200 OK"
+            assert listener.connections >= count
+        await eventually(lambda: listener.connections == 0, 60)
 
 
 # --- errors ----------------------------------------------------------------------------------------
