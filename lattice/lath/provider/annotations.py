@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import NoneType, SimpleNamespace
 from typing import Any, Final
 
@@ -22,36 +23,71 @@ _OWN_PARAMS: Final = 2
 """`self` and `call` come before the parameters of the WIT."""
 
 
-def contradictions(
-    method: Callable[..., Any],
-    func: wit.Func,
-    resources: Mapping[str, type[Any]],
-    namespace: Mapping[str, Any],
-) -> Iterator[str]:
-    """What a method's annotations say against the WIT, a line for each of them.
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What stands at a parameter, or at the result.
+
+    Attributes:
+        name: The parameter's; empty for the result.
+        written: As it is written.
+        means: The type; `Any` where it says nothing.
+    """
+
+    name: str
+    written: str
+    means: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What a method says of the parameters of its function, in order, and of its result."""
+
+    params: Sequence[Annotation]
+    result: Annotation
+
+
+def annotations_of(method: Callable[..., Any], namespace: Mapping[str, Any]) -> Annotations:
+    """The annotations of an operation.
 
     Args:
-        method: An operation whose parameters were counted.
-        func: The signature of the function that it serves.
-        resources: The classes of the provider's resources, by their names in the WIT.
+        method: As it stands in the class; its parameters were counted.
         namespace: Of the class: names that its annotations may use beside those of the module.
     """
     signature = inspect.signature(method)
     # Types only: a method that is called `list` does not stand for its own annotations.
     resolve = _resolver(method, {name: each for name, each in namespace.items() if isinstance(each, type)})
+    own = list(signature.parameters.values())[_OWN_PARAMS:]
+    result = signature.return_annotation
+    return Annotations(
+        [Annotation(each.name, _shown(each.annotation), resolve(each.annotation)) for each in own],
+        Annotation("", _shown(result), resolve(result)),
+    )
+
+
+def contradictions(
+    annotations: Annotations, func: wit.Func, resources: Mapping[str, type[Any]]
+) -> Iterator[str]:
+    """What annotations say against the WIT, a line for each of them.
+
+    Args:
+        annotations: The method's.
+        func: The signature of the function that it serves.
+        resources: The classes of the provider's resources, by their names in the WIT.
+    """
     names = class_names(resources)
-    for own, param in zip(list(signature.parameters.values())[_OWN_PARAMS:], func.params, strict=True):
-        detail = Fitting("taken", resources).of(resolve(own.annotation), param.type)
+    for own, param in zip(annotations.params, func.params, strict=True):
+        detail = Fitting("taken", resources).of(own.means, param.type)
         if detail is not None:
             yield (
-                f"parameter {own.name!r} is annotated `{_shown(own.annotation)}`, but the WIT says"
+                f"parameter {own.name!r} is annotated `{own.written}`, but the WIT says"
                 f" `{type_text(param.type)}`: expected {expected_words(param.type, names)}{_more(detail)}"
             )
-    detail = Fitting("given", resources).of_return(resolve(signature.return_annotation), func)
+    result = annotations.result
+    detail = Fitting("given", resources).of_return(result.means, func)
     if detail is not None:
         said = "no result" if func.result is None else f"`{type_text(func.result)}`"
         yield (
-            f"the result is annotated `{_shown(signature.return_annotation)}`, but the WIT says {said}:"
+            f"the result is annotated `{result.written}`, but the WIT says {said}:"
             f" expected {expected_words(returned_type(func), names)}{_more(detail)}"
         )
 

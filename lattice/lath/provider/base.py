@@ -12,13 +12,14 @@ from lath.codec import Err, FuncCodec, Wire
 from lath.errors import InvalidArgument
 from lath.http import HttpRequest, HttpResponse
 from lath.names import InterfaceName
-from lath.provider.annotations import contradictions
+from lath.provider.annotations import Annotations, annotations_of, contradictions
 from lath.provider.call import Call
 from lath.provider.errors import OpError
 from lath.provider.interceptor import Interceptor, intercepted
 from lath.provider.link import Link
 from lath.provider.operation import check_signature, find, interface_of, marked, wit_name
 from lath.provider.pins import Pins
+from lath.provider.records import record_lifter
 from lath.provider.resource import Convert, lifter, lower, mentions_handle, resource_name
 from lath.rpc import IncomingCall
 from lath.streamed import streaming_of
@@ -107,6 +108,7 @@ class Operation:
         function: str,
         func: Func,
         resources: Mapping[str, type[Any]],
+        annotations: Annotations,
     ) -> None:
         self.attribute = attribute
         self.interface = interface
@@ -116,8 +118,8 @@ class Operation:
         self.codec = FuncCodec(self.streaming.func if self.streaming else func)
         self._lifts: list[tuple[int, Convert]] = [
             (place, lift)
-            for place, param in enumerate(func.params)
-            if (lift := lifter(param.type, resources)) is not None
+            for place, (param, own) in enumerate(zip(func.params, annotations.params, strict=True))
+            if (lift := lifter(param.type, resources) or record_lifter(own.means, param.type)) is not None
         ]
         self._lowers = mentions_handle(func.result)
 
@@ -266,15 +268,18 @@ def _operations_of(cls: type[Provider]) -> dict[OperationKey, Operation]:
         text = f"{described.name}.{function}: {func_text(func)}"
         method = getattr(cls, attribute)
         check_signature(method, function, func, where, text)
-        if lines := list(contradictions(method, func, resources, vars(cls))):
-            wrong.append("\n".join([f"{where}: {line}" for line in lines] + [f"    {text}"]))
+        annotations = annotations_of(method, vars(cls))
+        lines = [f"{where}: {line}" for line in contradictions(annotations, func, resources)]
+        if lines:
+            wrong.append("\n".join([*lines, f"    {text}"]))
         interface = InterfaceName.parse(described.name)
         key = (interface.namespace, interface.package, interface.interface, function)
         if key in found:
             raise InvalidArgument(
                 f"{where} and {found[key].attribute} both serve {described.name}.{function}"
             )
-        found[key] = Operation(attribute, interface, function, func, resources)
+        if not lines:  # else they name classes that their values cannot be made into
+            found[key] = Operation(attribute, interface, function, func, resources, annotations)
     if wrong:
         raise InvalidArgument("\n".join(wrong))
     return found

@@ -45,7 +45,7 @@ class Fitting:
         """Why a return annotation does not fit: a `result` is returned as what `ok` carries, or as itself."""
         if not isinstance(func.result, wit.ResultOf):
             return self.of(annotation, func.result)
-        for member in _members(annotation):
+        for member in members_of(annotation):
             whole = typing.get_origin(member) or member
             kind = func.result if whole in (Ok, Err) else func.result.ok
             if (detail := self.of(member, kind)) is not None:
@@ -60,11 +60,11 @@ class Fitting:
             kind: The type in the WIT; None: there is no value.
             lifted: Whether the handles in a parameter are made into the provider's resources there.
         """
-        details = [self._member(each, kind, lifted) for each in _members(annotation)]
+        details = [self._member(each, kind, lifted) for each in members_of(annotation)]
         wrong = [detail for detail in details if detail is not None]
         if self._given:
             return wrong[0] if wrong else None
-        members = _members(annotation)
+        members = members_of(annotation)
         takes_none = any(each in (Any, object, NoneType) for each in members)
         if isinstance(kind, wit.OptionOf) and not takes_none:
             return "`| None` is missing"
@@ -264,9 +264,9 @@ def _whole(annotation: Any) -> Any:
     return typing.get_origin(annotation) or annotation
 
 
-def _members(annotation: Any) -> list[Any]:
+def members_of(annotation: Any) -> list[Any]:
     """The members of a union, in order; of anything else, itself."""
     plain = _plain(annotation)
     if typing.get_origin(plain) in (Union, UnionType):
-        return [member for each in typing.get_args(plain) for member in _members(each)]
+        return [member for each in typing.get_args(plain) for member in members_of(each)]
     return [plain]
