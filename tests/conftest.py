@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
+from lath import redact
+
 PACKAGES = ["lath", "lath_host", "lath_providers", "lath_control"]
 EXCEPT = [
     "lath.testing",
@@ -30,6 +32,13 @@ def nothing_blocks_the_loop() -> Iterator[None]:
     """A blocking call (file, socket, sleep, subprocess) made by lath on the event loop raises there."""
     with blockbuster_ctx(PACKAGES, excluded_modules=EXCEPT):
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_hidden_from_before() -> Iterator[None]:
+    """What one test has opened would be missing from the messages of the next."""
+    yield
+    redact.forget()
 
 
 @pytest.fixture(autouse=True)

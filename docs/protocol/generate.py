@@ -63,6 +63,16 @@ def example_subjects() -> list[tuple[str, str, str]]:
         (subjects.link_event(lattice, "kv", "i7"), "-", "an instance's link changed its state"),
         (subjects.wasmbus_event(lattice, "host_started"), "-", "wasmCloud's events, CloudEvents 1.0"),
         (subjects.ctl(lattice, "host", "ping"), "hosts", "wasmCloud's control interface"),
+        (
+            subjects.ctl(lattice, "secret", "key", "kv"),
+            "one host",
+            "lath's: the public key that a participant's secrets are sealed to (SecretKey)",
+        ),
+        (
+            subjects.ctl(lattice, "secret", "rekey"),
+            "one host",
+            "lath's: seals secrets to the current key (RekeySecrets, Rekeyed)",
+        ),
     ]
 
 
@@ -75,6 +85,7 @@ def example_buckets() -> list[tuple[str, str, str]]:
             "StoredLink",
         ),
         (subjects.bucket("config", lattice), "kv-settings", "map of string to string"),
+        (subjects.bucket("secrets", lattice), subjects.secret_key("kv", "password"), "SealedSecret"),
         (subjects.bucket("presence", lattice), subjects.presence_key("kv", "i7"), "Presence"),
         (subjects.bucket("presence", lattice), subjects.host_presence_key("NABC"), "Presence"),
     ]

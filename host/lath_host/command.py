@@ -94,6 +94,14 @@ def run(
         ),
     ] = None,
     wasm_features: Annotated[str, typer.Option(envvar="LATH_WASM_FEATURES", hidden=True)] = "",
+    secrets_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="LATH_SECRETS_KEY",
+            help="The key of the lattice's secrets ('lath secret new-key'), the same on all hosts.",
+        ),
+    ] = None,
     presence_ttl_ms: Annotated[
         int,
         typer.Option(
@@ -123,6 +131,7 @@ def run(
             threads=threads,
             warm_memory_mib=warm_memory_mib,
             ca_files=(*map(Path, filter(None, ca_files.split(","))), *(ca_file or [])),
+            secrets_key=secrets_key,
             wasm_features=(*filter(None, wasm_features.split(",")), *(wasm_feature or [])),
         )
         asyncio.run(_run(options))

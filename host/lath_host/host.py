@@ -23,12 +23,15 @@ from lath.model import HostInventory, Link, Presence, check_presence_ttl
 from lath.names import check_name
 from lath.presence import PresenceAnnouncer, PresenceChange, PresenceView
 from lath.provider.events import LinkEvents
-from lath.provider.start import ProviderStart, StartCredentials
+from lath.provider.start import ProviderStart, ProviderUpdate, StartCredentials
 from lath.rpc import Caller, Micro, Service
+from lath.secrets import SecretStore
+from lath.secrets.keys import key_text
 from lath.telemetry import get_logger
 from lath.verbs import LinkOps, VerbServer
 from lath_host.components.configs import Configs
 from lath_host.components.fusion import Fusion
+from lath_host.components.guest_secrets import GuestSecrets
 from lath_host.components.local import LocalTargets
 from lath_host.components.operations import Components
 from lath_host.components.parts import ComponentParts
@@ -45,6 +48,7 @@ from lath_host.participant_ids import ParticipantIds
 from lath_host.providers.farewell import end_presence
 from lath_host.providers.operations import Providers
 from lath_host.providers.supervisor import ProviderSpec
+from lath_host.secret_keys import SecretKeys
 from lath_host.services import Services
 
 _log = get_logger(__name__)
@@ -131,6 +135,9 @@ class Host:
         options = self.options
         self._ways = WaysOut(options.ca_files)
         await self._ways.start()
+        self._secret_keys = SecretKeys(options.secrets_key, options.lattice)
+        await self._secret_keys.start()
+        self._parts.push_async_callback(self._secret_keys.close)
         bus = await Bus.connect(
             options.nats_url,
             lattice=options.lattice,
@@ -145,13 +152,15 @@ class Host:
         links = Mirror(bus, "links")
         link_view = LinkView(links)
         configs = Mirror(bus, "config")
+        self._secrets = Mirror(bus, "secrets")
         presence = PresenceView(bus)
-        for mirror in (links, configs):
+        mirrors = (links, configs, self._secrets) if self._secret_keys.there else (links, configs)
+        for mirror in mirrors:
             await mirror.start()
             self._parts.push_async_callback(mirror.close)
         await presence.start()
         self._parts.push_async_callback(presence.close)
-        await _first_snapshots(links, configs, presence)
+        await _first_snapshots(*mirrors, presence)
 
         caller = Caller(bus, presence, self.id)
         self._parts.push_async_callback(caller.close)
@@ -192,10 +201,15 @@ class Host:
             events,
             presence_ttl_ms=self.options.presence_ttl_ms,
             start_line=self._provider_start,
+            update_line=self._provider_update,
             config_values=configs.arrived,
+            config_now=configs.present,
+            secret_keys=self._secret_keys.of,
             forget=lambda target, instance: end_presence(bus, target, instance),
             caller=caller,
         )
+        self._secret_keys.on_change(providers.keys_changed)
+        self._parts.callback(configs.on_change(providers.configs_changed))
         served = _Served()
         link_events = LinkEvents(bus, self.id, self.id, kind="host")
         link_events.start()
@@ -227,6 +241,7 @@ class Host:
             self.options.presence_ttl_ms,
             Fusion(routes),
             self._ways,
+            lambda component_id: GuestSecrets(component_id, self._secrets, self._secret_keys.of),
         )
         components = Components(parts, ids, events, components_changed, self.options.drain_ms)
         served.components = components
@@ -244,6 +259,8 @@ class Host:
             presence=presence,
             links=link_store,
             configs=ConfigStore(bus),
+            secrets=SecretStore(bus),
+            secret_keys=self._secret_keys,
             link_ops=link_ops,
             routes=routes,
             components=components,
@@ -323,7 +340,15 @@ class Host:
             config=dict(config),
             presence_ttl_ms=self.options.presence_ttl_ms,
             credentials=StartCredentials.of(credentials) if credentials else None,
+            secret_keys=self._keys_of_provider(spec.id),
         ).to_line()
+
+    def _provider_update(self, spec: ProviderSpec, config: Mapping[str, str]) -> bytes:
+        return ProviderUpdate(config=dict(config), secret_keys=self._keys_of_provider(spec.id)).to_line()
+
+    def _keys_of_provider(self, provider_id: str) -> tuple[str, ...]:
+        keys = self._secret_keys.of(provider_id)
+        return tuple(key_text(key) for key in keys.private) if keys else ()
 
     # --- stopping --------------------------------------------------------------------------------------
 

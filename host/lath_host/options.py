@@ -41,6 +41,7 @@ class HostOptions:
             the machine's memory.
         ca_files: Certificates of authorities (PEM) that components' requests trust beside the system's.
         wasm_features: WebAssembly proposals that are not as by default: `NAME`, `NAME=on` or `NAME=off`.
+        secrets_key: The file with the seeds of the lattice's secrets; None: none can be opened here.
     """
 
     nats_url: str = "nats://127.0.0.1:4222"
@@ -60,6 +61,7 @@ class HostOptions:
     warm_memory_mib: int | None = None
     ca_files: tuple[Path, ...] = ()
     wasm_features: tuple[str, ...] = ()
+    secrets_key: Path | None = None
 
     @property
     def warm_budget(self) -> WarmBudget:

@@ -11,6 +11,7 @@ from lath.config import ConfigStore
 from lath.links import LinkStore
 from lath.model import HostInfo, HostInventory
 from lath.presence import PresenceView
+from lath.secrets import SecretStore
 from lath.verbs import LinkOps
 from lath_host.components.operations import Components
 from lath_host.components.routes import Routes
@@ -19,6 +20,7 @@ from lath_host.identity import HostIdentity, lath_version
 from lath_host.labels import Labels
 from lath_host.options import HostOptions
 from lath_host.providers.operations import Providers
+from lath_host.secret_keys import SecretKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Services:
     presence: PresenceView
     links: LinkStore
     configs: ConfigStore
+    secrets: SecretStore
+    secret_keys: SecretKeys
     link_ops: LinkOps
     routes: Routes
     components: Components

@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from lath.redact import scrubbed
+
 
 class LathError(Exception):
     """Base of all errors of lath.
@@ -36,15 +38,16 @@ class LathError(Exception):
     Attributes:
         kind: The stable name that travels on the wire.
         may_have_run: Whether the call may have taken effect.
-        message: What went wrong, naming the input and, where there is one, the fix.
+        message: What went wrong, naming the input and, where there is one, the fix. No secret that this
+            process has opened stands in it.
     """
 
     kind: ClassVar[str] = "internal"
     may_have_run: ClassVar[bool] = True
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = scrubbed(message)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"

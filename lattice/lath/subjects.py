@@ -107,6 +107,15 @@ def links_of_target_filter(target: str) -> str:
     return f"*.{check_name(target, 'target')}.>"
 
 
+def secret_key(participant: str, name: str) -> str:
+    """The key of a secret: that of the participant that may open it comes first."""
+    return f"{check_name(participant, 'participant')}.{check_name(name, 'secret')}"
+
+
+def secrets_of_participant_filter(participant: str) -> str:
+    return f"{check_name(participant, 'participant')}.*"
+
+
 def presence_key(target: str, instance: str) -> str:
     return f"{check_name(target, 'target')}.{check_name(instance, 'instance')}"
 

@@ -22,6 +22,7 @@ from lath.errors import LinkNotFound, PermissionDenied
 from lath.model import LinkSelector
 from lath.names import InterfaceName
 from lath.rpc import Caller
+from lath.secrets import LatticeKeys, ParticipantSecrets, SecretStore, new_seed, seal
 from lath.server import Server
 from lath.testing import eventually
 from lath_control.client import Client
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LATTICE: Final = "guarded"
 API: Final = jetstream.API
 LINKS: Final = subjects.stream("links", LATTICE)
+SECRETS: Final = subjects.stream("secrets", LATTICE)
 PRESENCE: Final = subjects.stream("presence", LATTICE)
 TAIL: Final = subjects.call_tail("front", "default", InterfaceName.parse("test:words/echo"), "say")
 
@@ -103,17 +105,20 @@ def direct(kind: subjects.BucketKind, key: str) -> str:
     return f"{API}DIRECT.GET.{stream}.{subjects.key_subject(kind, LATTICE, key)}"
 
 
-def consumer(filter_: str, deliver: str, name: str) -> tuple[str, dict[str, Any]]:
-    """A request for a consumer of links."""
-    subject = subjects.key_subject("links", LATTICE, filter_)
+def consumer(
+    filter_: str, deliver: str, name: str, kind: subjects.BucketKind = "links"
+) -> tuple[str, dict[str, Any]]:
+    """A request for a consumer of links, or of another bucket."""
+    subject = subjects.key_subject(kind, LATTICE, filter_)
+    stream = subjects.stream(kind, LATTICE)
     config = {
         "name": name, "durable_name": None, "filter_subject": subject, "deliver_subject": deliver,
         "deliver_policy": "all", "ack_policy": "none", "max_deliver": 1, "mem_storage": True,
         "num_replicas": 1, "inactive_threshold": 60_000_000_000,
     }  # fmt: skip
     del config["durable_name"]
-    body = {"stream_name": LINKS, "config": config, "action": "create"}
-    return f"{API}CONSUMER.CREATE.{LINKS}.{name}.{subject}", body
+    body = {"stream_name": stream, "config": config, "action": "create"}
+    return f"{API}CONSUMER.CREATE.{stream}.{name}.{subject}", body
 
 
 async def test_the_lattice_works_and_its_links_heal(guarded: WholeLattice) -> None:
@@ -153,6 +158,32 @@ async def test_it_reads_and_lists_nothing_of_anothers(intruder: Bus, admin: Bus)
     for number, filter_ in enumerate((">", "front2.>", "*.other.>")):
         subject, body = consumer(filter_, admin.new_inbox(), f"spy-{number}")
         await only_the_admin(intruder, admin, subject, body)
+
+
+async def test_it_reads_its_own_sealed_secrets_and_no_others(
+    guarded: WholeLattice, intruder: Bus, admin: Bus
+) -> None:
+    keys = LatticeKeys(LATTICE, [new_seed()])
+    store = SecretStore(guarded.client.bus)
+    for whose in ("words", "other"):
+        await store.put(whose, "pw", seal(keys.of(whose).public_key, whose, "pw", "hunter-22"))
+    mine, theirs = subjects.secret_key("words", "pw"), subjects.secret_key("other", "pw")
+    own = await intruder.request(direct("secrets", mine), timeout_ms=10_000)
+    assert b'"sealed"' in own.data and b"hunter-22" not in own.data
+    assert b'"sealed"' in await only_the_admin(intruder, admin, direct("secrets", theirs))
+    await only_the_admin(intruder, admin, f"{API}STREAM.INFO.{SECRETS}", {})
+    await only_the_admin(intruder, admin, f"{API}STREAM.MSG.GET.{SECRETS}", {"seq": 1})
+    for number, filter_ in enumerate((">", "other.*", "*.pw")):
+        subject, body = consumer(filter_, admin.new_inbox(), f"spy-secrets-{number}", "secrets")
+        await only_the_admin(intruder, admin, subject, body)
+    for key in (mine, theirs):  # not even its own may it write
+        with pytest.raises(PermissionDenied):
+            await intruder.request(subjects.key_subject("secrets", LATTICE, key), b"{}", timeout_ms=10_000)
+    secrets = ParticipantSecrets(intruder, "words", keys.of("words"), lambda names: None)
+    try:
+        assert await secrets.opened({"password": "pw"}) == {"password": "hunter-22"}
+    finally:
+        await secrets.close()
 
 
 async def test_it_writes_nothing_but_its_own_presence_and_cannot_wipe_anybodys(

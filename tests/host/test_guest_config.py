@@ -1,14 +1,21 @@
-"""`wasi:config`: what a component reads of named config, and what becomes of a change."""
+"""What components read of named config by `wasi:config`, providers of their own; what becomes of changes."""
 
 from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
 
 import guests
 import pytest
 
+from lath.errors import LathError
 from lath.testing import eventually
 from lath_host.testing import InProcessLattice
 
+ECHO = "test:words/echo@1.0.0"
 FRONT = "test:words/front@1.0.0"
+WORDS = (Path(__file__).parents[1] / "support/words_provider.py").as_uri()
 
 
 async def read(lattice: InProcessLattice, key: str) -> str:
@@ -75,3 +82,51 @@ async def test_a_config_that_is_deleted_counts_as_empty_for_the_components_that_
     await becomes(lattice, "greeting", "hello")
     assert (await lattice.ask("config", "put", "app", greeting="back")).success
     await becomes(lattice, "greeting", "back")
+
+
+# --- providers ---------------------------------------------------------------------------------------
+
+
+async def start_words(lattice: InProcessLattice) -> None:
+    host = lattice.hosts[0]
+    async with lattice.events() as events:
+        fields = {"provider_id": "words", "provider_ref": WORDS, "host_id": host.id, "config": ["app"]}
+        assert (await lattice.ask("provider", "start", host.id, **fields)).success
+        await events.wait("provider_started", host_id=host.id)
+    await lattice.start_component("reader", guests.relay())
+    await lattice.link("reader", "words", ECHO)
+
+
+async def test_a_provider_process_is_told_of_its_own_config_while_it_runs(
+    lattice_in_process: InProcessLattice,
+) -> None:
+    """One that is deleted counts as empty there; its next start waits until it is put again."""
+    lattice = lattice_in_process
+    assert (await lattice.ask("config", "put", "app", tag="one")).success
+    await start_words(lattice)
+    (provider,) = lattice.hosts[0].inventory().providers
+    await becomes(lattice, "config", "one")
+    assert (await lattice.ask("config", "put", "app", tag="two")).success
+    await becomes(lattice, "config", "two")
+    assert (await lattice.ask("config", "del", "app")).success
+    await becomes(lattice, "config", "none")
+    assert lattice.hosts[0].inventory().providers == (provider,), "no restart"
+
+    assert provider.pid is not None
+    os.kill(provider.pid, signal.SIGKILL)
+
+    def waits() -> bool:
+        (now,) = lattice.hosts[0].inventory().providers
+        return "config app does not exist" in (now.last_error or "")
+
+    await eventually(waits, 30)
+    assert (await lattice.ask("config", "put", "app", tag="three")).success
+    await lattice.presence.wait_until(lambda: bool(lattice.presence.instances("words")))
+
+    async def back() -> bool:
+        try:
+            return await read(lattice, "config") == "three"
+        except LathError:
+            return False
+
+    await eventually(back, 30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
@@ -25,11 +24,9 @@ def log_level() -> str:
 
 
 @pytest.fixture(autouse=True)
-def logs(log_level: str) -> Iterator[None]:
-    """The host's log as JSON lines on stderr, as it is in production; quiet again afterwards."""
+def logs(log_level: str) -> None:
+    """The host's log as JSON lines on stderr, as it is in production."""
     telemetry.configure_logging(log_level, "json")
-    yield
-    telemetry.configure_logging("info", "json")
 
 
 def lines(text: str, event: str = "component logs") -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ class Watched:
             spec,
             command,
             self._line,
+            lambda: b"changed\n",
             self.exits.put,
             Restarts(Backoff(first_ms=first_s * 1000, max_ms=first_s * 1000)),
         )
@@ -143,7 +144,8 @@ async def test_a_command_that_cannot_be_run_is_a_reason_like_any_other() -> None
         return b"{}"
 
     spec = ProviderSpec("kv", "file:///x.py")
-    process = ProviderProcess(spec, ("/nowhere/python",), line, exits.put, Restarts(Backoff(first_ms=60_000)))
+    no_retry = Restarts(Backoff(first_ms=60_000))
+    process = ProviderProcess(spec, ("/nowhere/python",), line, lambda: b"", exits.put, no_retry)
     process.start()
     async with asyncio.timeout(20):
         end = await exits.get()
@@ -170,7 +172,7 @@ async def test_a_provider_process_ends_when_its_host_is_gone_since_its_input_end
         "async def ended(e): pass\n"
         "async def main():\n"
         "    command = (sys.executable, '-c', child, sys.argv[1])\n"
-        "    ProviderProcess(ProviderSpec('kv', 'x'), command, line, ended).start()\n"
+        "    ProviderProcess(ProviderSpec('kv', 'x'), command, line, lambda: b'', ended).start()\n"
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )

@@ -19,6 +19,8 @@ class Words(Provider):
     async def say(self, call: Call[str], text: str) -> str:
         if text == "context":
             return f"{call.source_id} {call.link.name} {call.trace.trace_id if call.trace else ''}"
+        if text == "config":
+            return self.context.config.get("tag", "none")
         return call.held + text
 
 

@@ -20,6 +20,7 @@ from lath_control.cli import (
     local,
     new,
     provider,
+    secret,
     streams,
     tools,
     wit,
@@ -69,6 +70,7 @@ def make_app() -> typer.Typer:
     app.add_typer(lifecycle.root)
     app.add_typer(link.app, name="link", rich_help_panel="Change")
     app.add_typer(config.app, name="config", rich_help_panel="Change")
+    app.add_typer(secret.app, name="secret", rich_help_panel="Change")
     app.add_typer(label.app, name="label", rich_help_panel="Change")
     app.add_typer(call.root)
     app.add_typer(http.root)

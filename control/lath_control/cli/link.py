@@ -37,10 +37,16 @@ app = typer.Typer(help="Links: what joins a source to a target.", no_args_is_hel
 
 NameOption = Annotated[str, typer.Option("--name", help="The link's name, as the source's import has it.")]
 SideConfig = "A config by name; may be repeated, a later one wins."
+SideSecret = "A field of its config whose value is a secret of its own (lath secret); may be repeated."
 
 
 def _timeout_ms(timeout: str | None, default: int) -> int:
     return default if timeout is None else duration_ms(timeout, "--timeout")
+
+
+def _secrets(texts: list[str] | None) -> dict[str, str]:
+    """Reads `FIELD=NAME`; a bare `FIELD` is the secret of the same name."""
+    return {field: name or field for field, _, name in (text.partition("=") for text in texts or ())}
 
 
 @command(app, "put")
@@ -61,6 +67,12 @@ async def put(
     target_config: Annotated[
         list[str] | None,
         typer.Option("--target-config", help=SideConfig, autocompletion=completion.configs),
+    ] = None,
+    source_secret: Annotated[
+        list[str] | None, typer.Option("--source-secret", metavar="FIELD[=NAME]", help=SideSecret)
+    ] = None,
+    target_secret: Annotated[
+        list[str] | None, typer.Option("--target-secret", metavar="FIELD[=NAME]", help=SideSecret)
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until every participant has applied it.")
@@ -86,6 +98,8 @@ async def put(
             "interfaces": tuple(interface),
             "source_config": tuple(source_config or ()),
             "target_config": tuple(target_config or ()),
+            "source_secrets": _secrets(source_secret),
+            "target_secrets": _secrets(target_secret),
         },
         "link",
     )

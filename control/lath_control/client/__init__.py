@@ -27,6 +27,7 @@ from lath.links import LinkStore
 from lath.names import CLIENT_SOURCE, NO_LINK, check_name, new_id, parse_function_path
 from lath.presence import PresenceView
 from lath.rpc import Caller
+from lath.secrets import SecretStore
 from lath.subjects import call_tail
 from lath.verbs import LinkOps
 from lath_control.client.calls import CALL_MS, Calls
@@ -46,9 +47,11 @@ from lath_control.client.models import (
     Finding,
     HostStatus,
     ProviderOnHost,
+    SecretView,
     Started,
 )
 from lath_control.client.providers import Providers
+from lath_control.client.secrets import Secrets
 from lath_control.client.watching import Event, events
 
 CONNECT_MS: Final = 5_000
@@ -75,6 +78,7 @@ class Client:
         providers: Start, stop.
         links: Put, get, delete, ping, vping, purge, pull.
         configs: Put, get, delete.
+        secrets: Put, list, delete, rekey.
         labels: Of hosts.
         calls: The types of functions; `call` and `call_json` use them.
     """
@@ -102,6 +106,7 @@ class Client:
         self.providers = Providers(self)
         self.links = Links(self)
         self.configs = Configs(self)
+        self.secrets = Secrets(self)
         self.labels = Labels(self)
         self.bus: Bus
         self.control: Control
@@ -109,6 +114,7 @@ class Client:
         self.caller: Caller
         self.link_store: LinkStore
         self.config_store: ConfigStore
+        self.secret_store: SecretStore
         self.link_ops: LinkOps
 
     async def connect(self) -> None:
@@ -130,6 +136,7 @@ class Client:
             await self._read_presence()
             self.link_store = LinkStore(self.bus)
             self.config_store = ConfigStore(self.bus)
+            self.secret_store = SecretStore(self.bus)
             self.link_ops = LinkOps(self.bus, self.presence, self.link_store)
             opening.push_async_callback(self.link_ops.close)
             self.caller = Caller(self.bus, self.presence, CLIENT_SOURCE)
@@ -282,5 +289,6 @@ __all__ = [
     "LathError",
     "NoLattice",
     "ProviderOnHost",
+    "SecretView",
     "Started",
 ]

@@ -77,6 +77,20 @@ class ConfigView(View):
     revision: str | None = None
 
 
+class SecretView(View):
+    """A secret, without its value.
+
+    Attributes:
+        public_key: What it is sealed to, base64.
+        revision: Of the write, where this is the answer to one.
+    """
+
+    participant: str
+    name: str
+    public_key: str
+    revision: str | None = None
+
+
 class FunctionView(View):
     """A function of a component, as text for people and as JSON types for programs."""
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lath.child import ending_with_us
 from lath.errors import Conflict, Unavailable
 from lath.names import Name
+from lath.secrets.keyfile import ensure_seed
 from lath.server import Server
 from lath_control.client import Client, NoLattice
 from lath_control.context import Contexts, LatticeContext
@@ -123,6 +124,7 @@ class LocalLattice:
                 "'lath down' ends it, or take another --lattice"
             )
         self._file.logs.mkdir(parents=True, exist_ok=True)
+        ensure_seed(self._file.secrets_key)
         self._write(LocalState(lattice=self.options.lattice, keeper=record("keeper", os.getpid())))
 
     def _write(self, state: LocalState) -> None:
@@ -173,6 +175,7 @@ class LocalLattice:
             "LATH_LATTICE": self.options.lattice,
             "LATH_HOST_NAME": name,
             "LATH_DATA_DIR": str(cache_dir() / "compiled"),
+            "LATH_SECRETS_KEY": str(self._file.secrets_key),
             **self.options.env,
         }
 

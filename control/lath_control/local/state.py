@@ -56,6 +56,11 @@ class StateFile:
     def store(self) -> Path:
         return self.folder / "store"
 
+    @property
+    def secrets_key(self) -> Path:
+        """The key of the lattice's secrets: kept beside the store, since they stand there."""
+        return self.folder / "secrets.key"
+
     def read(self) -> LocalState | None:
         """The state; None when nothing was started.
 

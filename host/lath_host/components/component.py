@@ -83,7 +83,7 @@ class Component:
             parts.caller,
             parts.bus.lattice,
             self._holdings,
-            OwnInterfaces(self._config, self._log),
+            OwnInterfaces(self._config, self._log, parts.secrets_of(self.id)),
             self._usage,
         )
         self._admission = Admission(self.id, self._limits.max_instances, self._limits.queue_max)

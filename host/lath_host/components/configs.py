@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Final
 
@@ -24,6 +24,10 @@ class Configs:
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+
+    def on_change(self, callback: Callable[[Set[str]], None]) -> Callable[[], None]:
+        """Has `callback` called with the names of configs that changed; returns what undoes this."""
+        return self._mirror.on_change(lambda changes: callback({change.key for change in changes}))
 
     async def arrived(self, names: tuple[str, ...]) -> Mapping[str, str]:
         """Like `merged`, for configs that were just written: waits a moment until the mirror has them.
@@ -53,7 +57,7 @@ class Configs:
         return values
 
     def present(self, names: tuple[str, ...]) -> Mapping[str, str]:
-        """Like `merged`, for a component that runs already: a config that is gone counts as empty."""
+        """Like `merged`, for what runs already: a config that is gone counts as empty."""
         values: dict[str, str] = {}
         for name in names:
             try:

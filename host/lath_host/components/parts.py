@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lath.bus import Bus
 from lath.rpc import Caller
 from lath_host.components.fusion import Fusion
+from lath_host.components.guest_secrets import GuestSecrets
 from lath_host.components.local import LocalTargets
 from lath_host.components.routes import Routes
 from lath_host.engine.engine import Engine
@@ -28,3 +29,4 @@ class ComponentParts:
     presence_ttl_ms: int
     fusion: Fusion
     ways: WaysOut
+    secrets_of: Callable[[str], GuestSecrets]

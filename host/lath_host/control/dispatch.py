@@ -7,7 +7,7 @@ from typing import Final
 
 from lath.errors import NotFound
 from lath.names import shown
-from lath_host.control import components, config, hosts, links, providers, registry
+from lath_host.control import components, config, hosts, links, providers, registry, secrets
 from lath_host.control.operation import Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -17,6 +17,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *links.OPERATIONS,
     *config.OPERATIONS,
     *registry.OPERATIONS,
+    *secrets.OPERATIONS,
 )
 _TABLE: Final = {(operation.noun, operation.verb): operation for operation in OPERATIONS}
 

@@ -18,6 +18,7 @@ from lath.names import new_id
 from lath.provider import Provider, ProviderInstance
 from lath.provider.installed import find_provider
 from lath.rpc import Caller
+from lath.secrets import ParticipantKeys
 from lath_host.components.local import LocalCall, LocalTargets, observed
 from lath_host.providers.nearby import Nearby
 from lath_host.providers.supervisor import ProviderSpec
@@ -43,6 +44,7 @@ class BuiltinProvider:
         host_id: The host.
         targets: Where it is offered to the components here.
         config: Reads its config, at the start.
+        secret_keys: Of its secrets; None: there are none.
         presence_ttl_ms: How long its presence holds without renewal.
         caller: The host's, for the calls that it makes itself.
     """
@@ -61,6 +63,7 @@ class BuiltinProvider:
         config: Callable[[], Awaitable[Mapping[str, str]]],
         presence_ttl_ms: int,
         caller: Caller,
+        secret_keys: ParticipantKeys | None,
     ) -> None:
         self.spec = spec
         self.status: ProviderStatus = "starting"
@@ -73,6 +76,7 @@ class BuiltinProvider:
         self._config = config
         self._presence_ttl_ms = presence_ttl_ms
         self._nearby = Nearby(targets, caller, bus.lattice)
+        self._secret_keys = secret_keys
         self._instance: ProviderInstance | None = None
         self._calls = itertools.count(1)
 
@@ -91,10 +95,17 @@ class BuiltinProvider:
             config=dict(await self._config()),
             presence_ttl_ms=self._presence_ttl_ms,
             nearby=self._nearby,
+            secret_keys=self._secret_keys,
         )
         await self._instance.start()
         self.status = "running"
         self._targets.add(self.spec.id, self)
+
+    async def update(self, config: Mapping[str, str], secret_keys: ParticipantKeys | None) -> None:
+        """Gives it its config and keys as they are now."""
+        self._secret_keys = secret_keys
+        if self._instance is not None and self.status == "running":
+            await self._instance.update(config, secret_keys)
 
     async def stop(self, grace_s: float) -> None:
         """Takes no new calls, lets those that run finish, closes its links."""

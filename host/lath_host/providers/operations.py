@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Final, Protocol
 
 from lath.bus import Bus
@@ -13,6 +13,7 @@ from lath.model import LostParticipant, ProviderDescription, ProviderStatus, Sta
 from lath.names import shown
 from lath.provider import Provider
 from lath.rpc import Caller
+from lath.secrets import ParticipantKeys
 from lath.telemetry import get_logger
 from lath_host.components.local import LocalTargets
 from lath_host.events import EventPublisher
@@ -56,7 +57,10 @@ class Providers:
         events: Where outcomes are told.
         presence_ttl_ms: How long the presence of those that are built in holds.
         start_line: Makes the line that a process is started with, for a spec, an instance id and its config.
+        update_line: Makes the line that tells a running process what changed, for a spec and its config.
         config_values: Merges named config.
+        config_now: Likewise, without waiting, for what runs already.
+        secret_keys: The keys of a provider's secrets.
         forget: Ends the presence of an instance that died without doing so itself.
         caller: For the calls that built-in ones make.
     """
@@ -71,7 +75,10 @@ class Providers:
         *,
         presence_ttl_ms: int,
         start_line: Callable[[ProviderSpec, str, Mapping[str, str]], bytes],
+        update_line: Callable[[ProviderSpec, Mapping[str, str]], bytes],
         config_values: Callable[[tuple[str, ...]], Awaitable[Mapping[str, str]]],
+        config_now: Callable[[tuple[str, ...]], Mapping[str, str]],
+        secret_keys: Callable[[str], ParticipantKeys | None],
         forget: Callable[[str, str], Awaitable[None]],
         caller: Caller,
     ) -> None:
@@ -82,7 +89,10 @@ class Providers:
         self._events = events
         self._presence_ttl_ms = presence_ttl_ms
         self._start_line = start_line
+        self._update_line = update_line
         self._config_values = config_values
+        self._config_now = config_now
+        self._secret_keys = secret_keys
         self._forget = forget
         self._caller = caller
         self._running: dict[str, Running] = {}
@@ -162,7 +172,10 @@ class Providers:
         async def on_exit(end: Exit) -> None:
             await self._ended(spec, end)
 
-        process = ProviderProcess(spec, command_of(spec.ref), start_line, on_exit)
+        def update_line() -> bytes:
+            return self._update_line(spec, self._config_now(spec.config_names))
+
+        process = ProviderProcess(spec, command_of(spec.ref), start_line, update_line, on_exit)
         self._check_free(spec.id)
         self._running[spec.id] = process
         process.start()
@@ -189,6 +202,7 @@ class Providers:
             config,
             self._presence_ttl_ms,
             self._caller,
+            self._secret_keys(spec.id),
         )
         self._check_free(spec.id)
         self._running[spec.id] = provider
@@ -199,6 +213,7 @@ class Providers:
                 del self._running[spec.id]
             await provider.stop(0)
             raise
+        await self._update_builtin(provider)  # what changed while it started
         await self._tell_started(spec)
 
     def announced(self, target: str, instance_id: str) -> None:
@@ -206,6 +221,29 @@ class Providers:
         provider = self._running.get(target)
         if isinstance(provider, ProviderProcess) and provider.announced(instance_id):
             self._keep(self._tell_started(provider.spec))
+
+    # --- what changes beside the links -------------------------------------------------------------------
+
+    def configs_changed(self, names: Set[str]) -> None:
+        """Tells the providers that run with one of these configs what they are now."""
+        self._update(lambda spec: not names.isdisjoint(spec.config_names))
+
+    def keys_changed(self) -> None:
+        """Tells all providers that run the keys of their secrets."""
+        self._update(lambda spec: True)
+
+    def _update(self, concerned: Callable[[ProviderSpec], bool]) -> None:
+        for provider in self._running.values():
+            if not concerned(provider.spec):
+                continue
+            if isinstance(provider, ProviderProcess):
+                provider.changed()
+            elif isinstance(provider, BuiltinProvider):
+                self._keep(self._update_builtin(provider))
+
+    async def _update_builtin(self, provider: BuiltinProvider) -> None:
+        config = self._config_now(provider.spec.config_names)
+        await provider.update(config, self._secret_keys(provider.spec.id))
 
     async def _ended(self, spec: ProviderSpec, end: Exit) -> None:
         await self._forget(spec.id, end.instance_id)

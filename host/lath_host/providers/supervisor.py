@@ -26,7 +26,7 @@ LOG_LINE_BYTES_MAX: Final = 16 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
 _LAST_LINES_KEPT: Final = 20
 """The end of the log is where a failed start says why."""
-_HOSTS_OWN_ENV: Final = ("LATH_NATS_", "LATH_HOST_", "LATH_PROVIDER_CREDENTIALS")
+_HOSTS_OWN_ENV: Final = ("LATH_NATS_", "LATH_HOST_", "LATH_PROVIDER_CREDENTIALS", "LATH_SECRETS_")
 
 _log = get_logger(__name__)
 
@@ -72,6 +72,7 @@ class ProviderProcess:
         spec: What to run.
         command: The command line.
         start_line: Makes the JSON line for a new instance id; called at every start, so that config is fresh.
+        update_line: Makes the line that tells a running process what changed; called after `changed`.
         on_exit: Told of every end of a run.
         restarts: The delays between runs.
     """
@@ -81,6 +82,7 @@ class ProviderProcess:
         spec: ProviderSpec,
         command: tuple[str, ...],
         start_line: Callable[[str], Awaitable[bytes]],
+        update_line: Callable[[], bytes],
         on_exit: Callable[[Exit], Awaitable[None]],
         restarts: Restarts | None = None,
     ) -> None:
@@ -93,6 +95,8 @@ class ProviderProcess:
         self.ended_at: float | None = None
         self._command = command
         self._start_line = start_line
+        self._update_line = update_line
+        self._changed = asyncio.Event()
         self._on_exit = on_exit
         self._delays = restarts or Restarts()
         self._process: asyncio.subprocess.Process | None = None
@@ -112,6 +116,10 @@ class ProviderProcess:
         self.status = "running"
         self._announced = True
         return True
+
+    def changed(self) -> None:
+        """Its config or keys are others: a process that runs is told."""
+        self._changed.set()
 
     async def stop(self, grace_s: float) -> None:
         """Asks the process to drain and end; kills it when it has not after `grace_s` seconds."""
@@ -165,6 +173,7 @@ class ProviderProcess:
     async def _run_once(self) -> str:
         """Runs the process once; returns how it ended."""
         try:
+            self._changed.clear()  # a change from here on is told after the start line
             line = await self._start_line(self.instance_id)
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -181,16 +190,26 @@ class ProviderProcess:
         if self._stopping.is_set():
             process.terminate()
         last_lines: list[str] = []
+        telling = asyncio.create_task(self._tell(process, line), name=f"tell provider {self.spec.id}")
         try:
-            await self._send(process, line)
             await self._follow_log(process, last_lines)
             status = await process.wait()
         finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
             if process.returncode is None:
                 process.kill()
             if process.stdin is not None:
                 process.stdin.close()
         return _describe_exit(status, last_lines)
+
+    async def _tell(self, process: asyncio.subprocess.Process, start_line: bytes) -> None:
+        """Tells a process how to start, and then of each change."""
+        await self._send(process, start_line)
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._send(process, self._update_line())
 
     async def _send(self, process: asyncio.subprocess.Process, line: bytes) -> None:
         assert process.stdin is not None
@@ -198,7 +217,7 @@ class ProviderProcess:
             process.stdin.write(line.rstrip(b"\n") + b"\n")
             await process.stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
-            self._log.debug("provider ended before it had read its start line")
+            self._log.debug("provider ended before it had read what it was told")
 
     async def _follow_log(self, process: asyncio.subprocess.Process, last_lines: list[str]) -> None:
         assert process.stderr is not None

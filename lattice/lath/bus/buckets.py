@@ -26,8 +26,9 @@ _log = get_logger("lath.bus")
 
 CONSUMERS_MAX: Final = 100_000
 """Each mirror is a consumer; the server's own limit refuses the 1,001st."""
-_HISTORY: Final[dict[BucketKind, int]] = {"links": 8, "config": 8, "secrets": 8, "presence": 1, "apps": 8}
-"""Writes kept per key. Presence: 1, since with more an expired entry brings back the one before it."""
+_HISTORY: Final[dict[BucketKind, int]] = {"links": 8, "config": 8, "secrets": 1, "presence": 1, "apps": 8}
+"""Writes kept per key. Presence: 1, since with more an expired entry brings back the one before it. Secrets:
+1, so that what is sealed to a key that was replaced does not stay."""
 ENSURE_TIMEOUT_MS: Final = 20_000
 """How long a cluster may take to elect its leaders."""
 _Keys: TypeAlias = list[str]

@@ -1,9 +1,9 @@
 """What each kind of participant may do on the bus: blocks for nats-server's configuration.
 
-A provider gets as little as it can do with. It reads its own links and nothing else of any bucket: no
-`STREAM.INFO`, whose subject filter lists every link, no `CONSUMER.INFO` or `.DELETE`, which reach others'
-consumers. Its replies come to an inbox prefix of its own: connect with `Credentials(inbox_prefix=…)` as
-`lath.subjects.inbox_prefix` gives it.
+A provider gets as little as it can do with. It reads its own links and secrets, and nothing else of any
+bucket: no `STREAM.INFO`, whose subject filter lists every key, no `CONSUMER.INFO` or `.DELETE`, which reach
+others' consumers. Its replies come to an inbox prefix of its own: connect with
+`Credentials(inbox_prefix=…)` as `lath.subjects.inbox_prefix` gives it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ def provider_permissions(
         InvalidArgument: A name is not valid.
     """
     check_target(provider, "provider id")
-    stream = subjects.stream("links", lattice)
-    own = (subjects.links_of_source_filter(provider), subjects.links_of_target_filter(provider))
-    keys = [subjects.key_subject("links", lattice, filter_) for filter_ in own]
+    own: dict[subjects.BucketKind, tuple[str, ...]] = {
+        "links": (subjects.links_of_source_filter(provider), subjects.links_of_target_filter(provider)),
+        "secrets": (subjects.secrets_of_participant_filter(provider),),
+    }
     verbs: list[str] = []
     for verb in subjects.LINK_VERBS:
         to_it = subjects.link_verb(lattice, verb, provider)
@@ -51,9 +52,7 @@ def provider_permissions(
     return {
         "publish": {
             "allow": [
-                *(f"{API}CONSUMER.CREATE.{stream}.*.{key}" for key in keys),
-                *(f"{API}DIRECT.GET.{stream}.{key}" for key in keys),
-                f"{FLOW_CONTROL_PREFIX}{stream}.>",
+                *(subject for kind, filters in own.items() for subject in _reading(kind, lattice, filters)),
                 subjects.presence_of_target_pattern(lattice, provider),
                 subjects.link_events_of_participant_pattern(lattice, provider),
                 *subjects.calls_of_source_patterns(lattice, provider),
@@ -69,6 +68,17 @@ def provider_permissions(
         },
         "allow_responses": {"max": RESPONSES_MAX, "expires": f"{responses_expire_s}s"},
     }
+
+
+def _reading(kind: subjects.BucketKind, lattice: str, filters: Sequence[str]) -> Sequence[str]:
+    """Reading and watching some keys of a bucket, and no others."""
+    stream = subjects.stream(kind, lattice)
+    keys = [subjects.key_subject(kind, lattice, filter_) for filter_ in filters]
+    return [
+        *(f"{API}CONSUMER.CREATE.{stream}.*.{key}" for key in keys),
+        *(f"{API}DIRECT.GET.{stream}.{key}" for key in keys),
+        f"{FLOW_CONTROL_PREFIX}{stream}.>",
+    ]
 
 
 def host_permissions(lattice: str, host: str) -> Permissions:

@@ -41,6 +41,7 @@ from lath.model.presence import (
 )
 from lath.model.reports import LinkReport, Orphan, ParticipantView, PingReport, VerbReport, Verdict
 from lath.model.revision import Revision, RevisionText
+from lath.model.secret import Rekeyed, RekeySecrets, SealedSecret, SecretKey
 from lath.model.verbs import (
     DETAILS_MAX,
     PAGE_BYTES_MAX,
@@ -125,10 +126,14 @@ __all__ = [
     "ProviderStatus",
     "PullRequest",
     "PurgeRequest",
+    "RekeySecrets",
+    "Rekeyed",
     "Revision",
     "RevisionText",
     "RunAs",
     "ScaleComponent",
+    "SealedSecret",
+    "SecretKey",
     "ServiceDescription",
     "ServiceStatus",
     "StartProvider",

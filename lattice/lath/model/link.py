@@ -14,13 +14,20 @@ from lath.names import DEFAULT_LINK, Name, Target, WitId
 INTERFACES_MAX = 64
 """More interfaces than any WIT package has; a limit so that a link stays a small record."""
 CONFIGS_MAX = 64
-"""Named configs on one side of a link."""
+"""Named configs on one side of a link; likewise secrets."""
+FIELD_CHARS_MAX = 128
+"""Of the name of a field of config."""
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) != len(values):
         raise InvalidArgument(f"interfaces {list(values)} name one twice: name each once")
     return values
+
+
+_Field = Annotated[str, Field(min_length=1, max_length=FIELD_CHARS_MAX)]
+SecretNames = Annotated[dict[_Field, Name], Field(max_length=CONFIGS_MAX)]
+"""Names of secrets, by the field of config that each is the value of."""
 
 
 class LinkSpec(BaseModel):
@@ -33,6 +40,8 @@ class LinkSpec(BaseModel):
         interfaces: Interfaces of the one package `{wit_namespace}:{wit_package}`.
         source_config: Names of config for the source.
         target_config: Names of config for the target.
+        source_secrets: Names of secrets of the source, by the field of its config that they are the value of.
+        target_secrets: Likewise of the target. The link has the names alone: who opens it opens them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +56,8 @@ class LinkSpec(BaseModel):
     ]
     source_config: Annotated[tuple[Name, ...], Field(max_length=CONFIGS_MAX)] = ()
     target_config: Annotated[tuple[Name, ...], Field(max_length=CONFIGS_MAX)] = ()
+    source_secrets: SecretNames = Field(default={}, exclude_if=lambda names: not names)
+    target_secrets: SecretNames = Field(default={}, exclude_if=lambda names: not names)
 
     @property
     def key(self) -> str:
@@ -56,6 +67,10 @@ class LinkSpec(BaseModel):
     def peer_of(self, participant: str) -> str:
         """The other end, seen from `participant`."""
         return self.target if participant == self.source_id else self.source_id
+
+    def secrets_for(self, participant: str) -> dict[str, str]:
+        """The secrets of the side that `participant` is on, by field."""
+        return self.source_secrets if participant == self.source_id else self.target_secrets
 
 
 class StoredLink(LinkSpec):

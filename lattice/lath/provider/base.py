@@ -201,6 +201,12 @@ class Provider:
     async def start(self, config: Mapping[str, str]) -> None:
         """Called once, with the provider's own config, before any link is opened. Raising ends it all."""
 
+    async def config_changed(self, config: Mapping[str, str]) -> None:
+        """Called when the provider's own config changed while it runs; `self.context.config` has it too.
+
+        It is cancelled when it takes longer than `open_timeout_s`.
+        """
+
     async def drain(self) -> None:
         """Called when the instance stops gracefully, before its links are closed: finishes what it has begun.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -72,13 +72,22 @@ class Dispatch:
         provider: Whose methods serve them.
         provider_id: What links name.
         table: The links that calls come by.
+        secrets_of: The secrets that a link was opened with, by its key.
         log: A logger that names the instance.
     """
 
-    def __init__(self, provider: Provider, provider_id: str, table: LinkTable, log: Any) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        provider_id: str,
+        table: LinkTable,
+        secrets_of: Callable[[str], Mapping[str, str]],
+        log: Any,
+    ) -> None:
         self._provider = provider
         self._id = provider_id
         self._table = table
+        self._secrets_of = secrets_of
         self._log = log
         self._ready = asyncio.Event()
         self._local: dict[asyncio.Task[Any], Asked] = {}
@@ -227,7 +236,7 @@ class Dispatch:
 
     def _call(self, asked: Asked, use: LinkUse) -> Call[Any]:
         """What the operation is told of a call."""
-        link = Link(use.link, "target")
+        link = Link(use.link, "target", self._secrets_of(use.link.key))
         if asked.interface.interface not in use.link.interfaces:
             raise LinkNotFound(
                 f"link {link.key} allows {', '.join(use.link.interfaces)}, not {asked.interface.interface}"

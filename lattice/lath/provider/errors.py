@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lath.errors import ConnectionLost, LathError, LinkFailed
+from lath.redact import scrubbed
 
 REASON_CHARS_MAX: Final = 1000
 """Reasons are carried in every ping: a backend's megabyte of traceback is cut."""
@@ -60,5 +61,5 @@ def reason_of(error: BaseException) -> str:
     elif isinstance(error, BackendLost):
         text = error.reason
     else:
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        text = scrubbed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
     return text if len(text) <= REASON_CHARS_MAX else text[:REASON_CHARS_MAX] + "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -29,8 +29,9 @@ from lath.provider.opener import ProviderOpener
 from lath.provider.outgoing import TIMEOUT_MS, Nearby, OutgoingCalls
 from lath.provider.pins import Pins
 from lath.provider.table import LinkTable
-from lath.redact import redacted
+from lath.redact import HIDDEN, redacted
 from lath.rpc import CallServer
+from lath.secrets import ParticipantKeys, ParticipantSecrets
 from lath.verbs import VerbServer
 
 FIRST_SNAPSHOT_S: Final = 5.0
@@ -62,6 +63,7 @@ class ProviderInstance:
         credentials: The provider's own, for `nats_url`.
         backoff: For links that fail.
         nearby: What the host lends to a provider that is built into it.
+        secret_keys: Open the secrets that links name; None: it has none.
     """
 
     kind: Literal["provider"] = "provider"
@@ -80,6 +82,7 @@ class ProviderInstance:
         credentials: Credentials | None = None,
         backoff: Backoff | None = None,
         nearby: Nearby | None = None,
+        secret_keys: ParticipantKeys | None = None,
     ) -> None:
         self.id = check_target(provider_id, "provider id")
         self.instance_id = instance_id or new_id()
@@ -92,7 +95,8 @@ class ProviderInstance:
             provider=provider_id, instance=self.instance_id
         )
         self._began = time.monotonic()
-        self._opener = ProviderOpener(provider, provider_id)
+        self._secrets = ParticipantSecrets(bus, provider_id, secret_keys, self._secrets_changed)
+        self._opener = ProviderOpener(provider, provider_id, self._secrets)
         self._events = LinkEvents(bus, provider_id, self.instance_id)
         self._mirror = Mirror(
             bus,
@@ -106,7 +110,7 @@ class ProviderInstance:
             caught_up=self._caught_up, backoff=backoff, on_change=self._events.tell,
         )  # fmt: skip
         self._verbs = VerbServer(bus, self)
-        self._dispatch = Dispatch(provider, provider_id, self.table, self._log)
+        self._dispatch = Dispatch(provider, provider_id, self.table, self._opener.secrets_of, self._log)
         self._pins = Pins(provider_id, self.instance_id)
         self._calls = CallServer(
             bus,
@@ -230,6 +234,7 @@ class ProviderInstance:
         await self._mirror.close()
         await self._pins.close()
         await self.table.close()
+        await self._secrets.close()
         await self._outgoing.close()
         await self._events.close()
         if self._started:
@@ -255,6 +260,24 @@ class ProviderInstance:
             interfaces=self._provider.interfaces(),
             ttl_ms=ttl_ms,
         )
+
+    # --- what changes beside the links ---------------------------------------------------------------
+
+    async def update(self, config: Mapping[str, str], secret_keys: ParticipantKeys | None) -> None:
+        """Gives the provider its config, and the keys of its secrets, as they are now."""
+        self._secrets.use(secret_keys)
+        if config == self._config:
+            return
+        self._config.clear()
+        self._config.update(config)
+        try:
+            async with asyncio.timeout(self._provider.open_timeout_s):
+                await self._provider.config_changed(self._config)
+        except Exception:
+            self._log.exception("the provider's config_changed failed")
+
+    def _secrets_changed(self, names: Set[str]) -> None:
+        self.table.outdate(lambda link: not names.isdisjoint(link.secrets_for(self.id).values()))
 
     # --- links as KV holds them ----------------------------------------------------------------------
 
@@ -358,7 +381,8 @@ class ProviderInstance:
 
     def values(self, key: str) -> Mapping[str, str]:
         """The resolved config of one link, of the provider's end, secrets redacted."""
-        return redacted(self.table.link(key).config_for(self.id))
+        link = self.table.link(key)
+        return {**redacted(link.config_for(self.id)), **dict.fromkeys(link.secrets_for(self.id), HIDDEN)}
 
     async def purge(self, selector: LinkSelector, hold: bool) -> list[HeldLink]:
         """Drops all that is held for the selected links; opens them again unless `hold`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
@@ -23,15 +23,17 @@ class Link:
     Attributes:
         record: The link as it stands in KV.
         role: Which end the provider is on: the `target` is called, the `source` calls.
+        secrets: The values of its secrets that the link names, by field of config, opened.
     """
 
     record: model.Link
     role: Literal["source", "target"]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @staticmethod
-    def of(record: model.Link, provider_id: str) -> Link:
+    def of(record: model.Link, provider_id: str, secrets: Mapping[str, str] | None = None) -> Link:
         """`record`, seen from the provider."""
-        return Link(record, "source" if record.source_id == provider_id else "target")
+        return Link(record, "source" if record.source_id == provider_id else "target", secrets or {})
 
     @property
     def key(self) -> str:
@@ -67,11 +69,11 @@ class Link:
 
     @property
     def config(self) -> Mapping[str, str]:
-        """The resolved config of the provider's own end. It may hold secrets: do not log it."""
+        """The resolved config of the provider's own end, secrets opened in their fields: do not log it."""
         values = (
             self.record.source_config_values if self.role == "source" else self.record.target_config_values
         )
-        return MappingProxyType(values)
+        return MappingProxyType({**values, **self.secrets} if self.secrets else values)
 
     def config_as(self, model_type: type[M]) -> M:
         """The config, checked and typed by a pydantic model; `extra="forbid"` there refuses unknown fields.

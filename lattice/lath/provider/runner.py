@@ -1,8 +1,9 @@
 """A provider as a process: standing alone, or supervised by a host.
 
-Alone, it takes flags and environment. Supervised (`LATH_SUPERVISED=1`), it reads one line of JSON from its
-standard input, a `ProviderStart`, and takes the end of that input for the end of its host. Either way SIGTERM
-and SIGINT stop it gracefully, a second one at once. Nothing is printed on standard output.
+Alone, it takes flags and environment. Supervised (`LATH_SUPERVISED=1`), it reads a line of JSON from its
+standard input, a `ProviderStart`, then a `ProviderUpdate` for each change of its config or keys, and takes
+the end of that input for the end of its host. Either way SIGTERM and SIGINT stop it gracefully, a second one
+at once. Nothing is printed on standard output.
 
 Exit codes: 0 stopped, 1 the provider failed, 2 wrong usage, 3 no bus reachable.
 """
@@ -15,16 +16,26 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final, NoReturn
 
 from lath import telemetry
 from lath.bus import Bus, Credentials
-from lath.errors import InvalidArgument, NotConnected, PermissionDenied
+from lath.errors import InvalidArgument, NotConnected, NotFound, PermissionDenied
 from lath.model import PRESENCE_TTL_MS, parse
 from lath.provider.base import Provider
 from lath.provider.instance import ProviderInstance
-from lath.provider.start import ENV_SUPERVISED, START_BYTES_MAX, ProviderStart, StartCredentials
+from lath.provider.start import (
+    ENV_SUPERVISED,
+    START_BYTES_MAX,
+    ProviderStart,
+    ProviderUpdate,
+    StartCredentials,
+)
+from lath.secrets.keyfile import read_participant_keys
+from lath.secrets.keys import key_text
 
 EXIT_STOPPED: Final = 0
 EXIT_FAILED: Final = 1
@@ -82,8 +93,19 @@ def start_of_flags(
         "config": config,
         "presence_ttl_ms": flags.presence_ttl_ms,
         "credentials": StartCredentials.of(credentials).model_dump(),
+        "secret_keys": _secret_keys(flags.secrets_key, flags.id),
     }
     return parse(ProviderStart, record, "provider start")
+
+
+def _secret_keys(path: str, provider_id: str) -> list[str]:
+    if not path:
+        return []
+    try:
+        keys = read_participant_keys(Path(path), provider_id)
+    except NotFound as e:
+        raise InvalidArgument(e.message) from None
+    return [key_text(key) for key in keys.private]
 
 
 def _parser(cls: type[Provider], environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -115,6 +137,12 @@ def _parser(cls: type[Provider], environ: Mapping[str, str]) -> argparse.Argumen
         "[env: LATH_PRESENCE_TTL_MS; %(default)s]",
     )
     parser.add_argument("--creds", default="", metavar="FILE", help="a .creds file [env: LATH_NATS_CREDS]")
+    parser.add_argument(
+        "--secrets-key",
+        default=environ.get("LATH_SECRETS_KEY", ""),
+        metavar="FILE",
+        help="the provider's key, as `lath secret provider-key` writes it [env: LATH_SECRETS_KEY]",
+    )
     parser.add_argument(
         "--config",
         action="append",
@@ -150,13 +178,12 @@ async def _run(cls: type[Provider], start: ProviderStart | None) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.on_signal)
-    watcher: asyncio.Task[None] | None = None
     try:
-        if start is None:
-            stdin = await _stdin()
-            start = parse(ProviderStart, await _first_line(stdin), "start record on standard input")
-            watcher = asyncio.create_task(_until_end(stdin, stop), name="standard input")
-        return await _serve(cls, start, stop)
+        if start is not None:
+            return await _serve(cls, start, stop, None)
+        stdin = await _stdin()
+        start = parse(ProviderStart, await _first_line(stdin), "start record on standard input")
+        return await _serve(cls, start, stop, stdin)
     except (NotConnected, PermissionDenied) as e:
         _log.error("cannot reach the bus", error=e.message)
         return EXIT_NO_BUS
@@ -166,13 +193,11 @@ async def _run(cls: type[Provider], start: ProviderStart | None) -> int:
     except Exception:
         _log.exception("the provider failed")
         return EXIT_FAILED
-    finally:
-        if watcher is not None:
-            watcher.cancel()
-            await asyncio.wait({watcher})
 
 
-async def _serve(cls: type[Provider], start: ProviderStart, stop: _Stop) -> int:
+async def _serve(
+    cls: type[Provider], start: ProviderStart, stop: _Stop, stdin: asyncio.StreamReader | None
+) -> int:
     credentials = start.credentials.credentials() if start.credentials else None
     telemetry.setup(start.provider_id, instance_id=start.instance_id, host=start.host_id)
     try:
@@ -193,8 +218,9 @@ async def _serve(cls: type[Provider], start: ProviderStart, stop: _Stop) -> int:
                 presence_ttl_ms=start.presence_ttl_ms,
                 nats_url=start.nats_url,
                 credentials=credentials,
+                secret_keys=start.keys(),
             )
-            async with instance:
+            async with instance, _following(stdin, instance, stop):
                 _log.info("provider started", provider=start.provider_id, instance=start.instance_id)
                 await stop.asked.wait()
                 await instance.drain()
@@ -221,10 +247,33 @@ async def _first_line(stdin: asyncio.StreamReader) -> bytes:
     return line
 
 
-async def _until_end(stdin: asyncio.StreamReader, stop: _Stop) -> None:
+@asynccontextmanager
+async def _following(
+    stdin: asyncio.StreamReader | None, instance: ProviderInstance, stop: _Stop
+) -> AsyncIterator[None]:
+    """Applies what the host says, inside the block; without a host, nothing."""
+    if stdin is None:
+        yield
+        return
+    follower = asyncio.create_task(_follow(stdin, instance, stop), name="standard input")
+    try:
+        yield
+    finally:
+        follower.cancel()
+        await asyncio.wait({follower})
+
+
+async def _follow(stdin: asyncio.StreamReader, instance: ProviderInstance, stop: _Stop) -> None:
     """Reads on until the input ends: the host closed it, or died."""
-    while await stdin.read(4096):
-        pass
+    try:
+        while line := await stdin.readline():
+            try:
+                update = parse(ProviderUpdate, line, "update on standard input")
+                await instance.update(update.config, update.keys(instance.id))
+            except InvalidArgument as e:
+                _log.error("an update of the host was refused", error=e.message)
+    except ValueError:
+        _log.error("a line of the host has no end", bytes_max=START_BYTES_MAX)
     if not stop.asked.is_set():
         _log.info("standard input ended: the host is gone or wants this provider to stop")
     stop.asked.set()

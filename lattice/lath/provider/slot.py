@@ -84,6 +84,7 @@ class LinkSlot:
         self._purges_asked = 0
         self._purges_done = 0
         self._try_now = False
+        self._outdated = False
         self._retry_at = 0.0
         self._tried: Link | None = None
         self._opened: _Opened | None = None
@@ -111,6 +112,7 @@ class LinkSlot:
             and self.revision >= self.link.revision
             and self._purges_done == self._purges_asked
             and not self._try_now
+            and not self._outdated
         )
 
     @property
@@ -163,6 +165,11 @@ class LinkSlot:
         link = self.link if self.link.same_values(opened.link) else opened.link
         self._tried = link  # so it is opened when due; where it was changed meanwhile, at once
         self._fail(link, reason_of(why), why)
+        self._wake.set()
+
+    def outdate(self) -> None:
+        """What the link is opened with beside its values, a secret, is another: it is opened anew."""
+        self._outdated = True
         self._wake.set()
 
     def admit(self, revision: Revision | None) -> LinkUse | None:
@@ -252,7 +259,7 @@ class LinkSlot:
             await self._woken()
         elif self._opened is None:
             await self._open_when_due(link)
-        elif self._opened.lost is not None or not link.same_values(self._opened.link):
+        elif self._opened.lost is not None or self._outdated or not link.same_values(self._opened.link):
             await self._drop("was changed")
         else:
             self._try_now = False
@@ -268,14 +275,14 @@ class LinkSlot:
         self._become("purged" if self._hold else "opening", self.link.revision, again=True)
 
     async def _open_when_due(self, link: Link) -> None:
-        retrying = self._tried is link and not self._try_now
+        retrying = self._tried is link and not self._try_now and not self._outdated
         if retrying and self._loop.time() < self._retry_at:
             await self._woken(self._retry_at)
             return
         if not retrying:
             self.attempt = 0
             self._become("opening", link.revision)
-        self._try_now = False
+        self._try_now = self._outdated = False
         self._tried = link
         self._told = None
         self.attempt += 1
@@ -305,6 +312,7 @@ class LinkSlot:
     def _superseded(self, link: Link) -> bool:
         return (
             not self._wanted
+            or self._outdated
             or self._purges_done < self._purges_asked
             or (self.link is not link and not self.link.same_values(link))
         )

@@ -103,6 +103,12 @@ class LinkTable:
         slot = self._slots.get(key)
         return 0 if slot is None else slot.in_use
 
+    def outdate(self, concerned: Callable[[Link], bool]) -> None:
+        """Opens anew the links that are concerned: what they are opened with beside their values changed."""
+        for slot in list(self._slots.values()):
+            if concerned(slot.link):
+                slot.outdate()
+
     def progressed(self) -> None:
         """More of KV was applied: calls that wait for links that are not here look again."""
         for key in [key for key in self._waiters if key not in self._slots]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias
 
 import structlog
@@ -15,6 +16,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, WrappedLogger
 
 from lath.errors import InvalidArgument
+from lath.redact import scrubbed
 from lath.telemetry.context import current
 
 LogFormat: TypeAlias = Literal["json", "console"]
@@ -63,14 +65,20 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to whatever `sys.stderr` is at that moment."""
+    """Writes to whatever `sys.stderr` is at that moment, without the secrets that this process has opened."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.write(scrubbed(self.format(record)) + "\n")
             sys.stderr.flush()
-        except Exception:
-            self.handleError(record)
+        except Exception as error:
+            self._tell(record, error)
+
+    def _tell(self, record: logging.LogRecord, error: Exception) -> None:
+        """Says that a line could not be written. `handleError` would show all that is in it."""
+        with suppress(Exception):
+            where = f"{record.name} {record.filename}:{record.lineno}"
+            sys.stderr.write(f"a log line of {where} could not be written: {type(error).__name__}\n")
 
 
 def configure_logging(level: str | None = None, format: LogFormat | None = None) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
+from traceback import format_exception
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from lath.errors import LathError
+from lath.redact import scrubbed
 from lath.telemetry.context import TraceContext, _current
 
 if TYPE_CHECKING:
@@ -85,7 +87,11 @@ class _RecordedSpan:
         if error is not None and isinstance(error, LathError):
             self.fail(error.kind, error.message)
         elif error is not None and isinstance(error, Exception):
-            self._span.record_exception(error)
+            told = {
+                "exception.message": scrubbed(str(error)),
+                "exception.stacktrace": scrubbed("".join(format_exception(error))),
+            }
+            self._span.record_exception(error, attributes=told)
             self.fail("internal", repr(error))
         elif error is not None:
             self.fail("cancelled", repr(error))
@@ -99,7 +105,7 @@ class _RecordedSpan:
 
         self._span.set_attribute(ERROR_KIND, kind)
         self._span.set_attribute("error.type", kind)
-        self._span.set_status(Status(StatusCode.ERROR, message))
+        self._span.set_status(Status(StatusCode.ERROR, scrubbed(message)))
 
 
 class _Recorder:

@@ -80,7 +80,7 @@ class MemoryProvider:
         self._config = dict(config)
         self.opener = ProviderOpener(served_by, provider_id)
         self.table = LinkTable(provider_id, self.opener, caught_up=lambda _: True, backoff=backoff)
-        self._dispatch = Dispatch(served_by, provider_id, self.table, log)
+        self._dispatch = Dispatch(served_by, provider_id, self.table, self.opener.secrets_of, log)
         self._pins = Pins(provider_id, instance_id)
         self._started = False
         served_by.context = ProviderContext(

@@ -22,6 +22,7 @@ from lath.model import HeldLink, Link, LinkSpec
 from lath.names import DEFAULT_LINK
 from lath.provider import Backoff, Provider, ProviderInstance
 from lath.provider.outgoing import TIMEOUT_MS, OutgoingCalls
+from lath.secrets import ParticipantKeys
 
 SETTLED_S = 15.0
 """How long a test waits for a link."""
@@ -41,6 +42,7 @@ class ProviderTest:
         nats_url: For providers that connect to the lattice's bus themselves.
         credentials: Likewise.
         backoff: For failed links.
+        secret_keys: Open the secrets that links name; None: it has none.
         operator: The connection that puts links and makes calls; `bus` by default. Another one lets `bus`
             have the few rights of a provider.
 
@@ -60,6 +62,7 @@ class ProviderTest:
         nats_url: str = "",
         credentials: Credentials | None = None,
         backoff: Backoff = RETRY_SOON,
+        secret_keys: ParticipantKeys | None = None,
         operator: Bus | None = None,
     ) -> None:
         self.operator = operator or bus
@@ -67,7 +70,7 @@ class ProviderTest:
         self.instance = ProviderInstance(
             served_by, bus,
             provider_id=provider_id, config=config, backoff=backoff,
-            nats_url=nats_url, credentials=credentials,
+            nats_url=nats_url, credentials=credentials, secret_keys=secret_keys,
         )  # fmt: skip
         self._links = LinkStore(self.operator)
         self._configs = ConfigStore(self.operator)
@@ -94,6 +97,7 @@ class ProviderTest:
         source: str = "app",
         name: str = DEFAULT_LINK,
         config: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         namespace: str = "",
         package: str = "",
         interfaces: tuple[str, ...] = (),
@@ -104,6 +108,7 @@ class ProviderTest:
             source: Who calls.
             name: The link's name.
             config: Its target config.
+            secrets: Names of secrets, by the field of config that each is the value of.
             namespace: Of the interfaces; those that the provider serves by default.
             package: Likewise.
             interfaces: Likewise, all of the package.
@@ -112,7 +117,9 @@ class ProviderTest:
         if config is not None:
             configs = (f"{self.instance.id}-{source}-{name}",)
             await self._configs.put(configs[0], config)
-        return await self._links.put(self._spec(source, name, configs, namespace, package, interfaces))
+        return await self._links.put(
+            self._spec(source, name, configs, namespace, package, interfaces, secrets)
+        )
 
     async def put_many(self, count: int, config: Mapping[str, str]) -> list[Link]:
         """Puts as many links from one source, `link-0` and so on, with one target config between them."""
@@ -134,6 +141,7 @@ class ProviderTest:
         namespace: str = "",
         package: str = "",
         interfaces: tuple[str, ...] = (),
+        secrets: Mapping[str, str] | None = None,
     ) -> LinkSpec:
         served = sorted({key[:3] for key in self.provider.operations})
         namespace, package = namespace or served[0][0], package or served[0][1]
@@ -141,6 +149,7 @@ class ProviderTest:
         return LinkSpec(
             source_id=source, target=self.instance.id, name=name,
             wit_namespace=namespace, wit_package=package, interfaces=names, target_config=configs,
+            target_secrets=dict(secrets or {}),
         )  # fmt: skip
 
     async def settled(self, link: Link) -> HeldLink:

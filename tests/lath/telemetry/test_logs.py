@@ -79,3 +79,15 @@ def test_configuring_again_replaces(
 def test_an_unknown_level_or_format_names_the_known_ones(level: str | None, format: str | None) -> None:
     with pytest.raises(InvalidArgument, match="unknown: use"):
         telemetry.configure_logging(level, format)  # type: ignore[arg-type]
+
+
+def test_a_line_that_cannot_be_written_is_told_without_what_is_in_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    telemetry.configure_logging("info", "json")
+    record = logging.LogRecord("lath.spec", logging.INFO, __file__, 1, "signed in %d", ("hunter2",), None)
+    for handler in logging.getLogger().handlers:
+        if type(handler).__module__.startswith("lath."):
+            handler.handle(record)
+    err = capsys.readouterr().err
+    assert "a log line of lath.spec" in err and "TypeError" in err and "hunter2" not in err

@@ -94,6 +94,7 @@ def test_shipped_texts_are_registered_once() -> None:
         "wasi:io@0.2.0",
         "wasmcloud:postgres@0.1.1-draft",
         "lath:postgres@1.0.0",
+        "wasi:blobstore@0.2.0-draft",
         "wasi:clocks@0.2.0",
         "wasi:config@0.2.0-draft",
         "wasi:config@0.2.0-rc.1",
@@ -104,4 +105,5 @@ def test_shipped_texts_are_registered_once() -> None:
         "wasmcloud:bus@1.0.0",
         "wasmcloud:bus@2.0.1",
         "wasmcloud:messaging@0.2.0",
+        "wasmcloud:secrets@0.1.0-draft",
     ]
