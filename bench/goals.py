@@ -114,6 +114,8 @@ GOALS: Final = (
          "keyvalue.redis_py.gets_per_s", "at least", 0.5),
     Goal("get from Redis by a component (across the bus), gets/s / redis-py", "keyvalue.bus.gets_per_s",
          "keyvalue.redis_py.gets_per_s"),
+    Goal("messages of a stream through a component / nats-py", "messaging.component.messages_per_s",
+         "messaging.nats_py.messages_per_s", "at least", 0.6),
     Goal("second start of an 18 MB component, ms", "start.second_python.ms", "", "at most", 50),
 )  # fmt: skip
 """The tables "To reach" of the issues."""

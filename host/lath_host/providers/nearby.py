@@ -67,4 +67,5 @@ class Neighbour:
             deadline=deadline,
             revision=link.revision,
             lattice=self._lattice,
+            hops=1,  # a provider's call begins no chain of them, so it needs no task of its own
         )

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from lath.bus.connection import Bus
 from lath.errors import Internal
+from lath.subjects import ACK_REPLY_PREFIX
 
 API: Final = "$JS.API."
 FLOW_CONTROL_PREFIX: Final = "$JS.FC."
@@ -186,6 +187,12 @@ def delivery(reply: str) -> Delivery | None:
     except ValueError:
         return None
     return Delivery(tokens[2], tokens[3], deliveries, stream_sequence, consumer_sequence, created_ns, pending)
+
+
+def delivered_first(reply: str) -> bool:
+    """Whether a message comes for the first time, told quickly; false also where that takes `delivery`."""
+    tokens = reply.split(".", 9)
+    return len(tokens) == 9 and tokens[4] == "1" and reply.startswith(ACK_REPLY_PREFIX)
 
 
 def consumer_config(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,21 +52,26 @@ class Handling:
         self._system = system
         self._name = f"process {source}"
 
-    async def handle(self, message: Record, headers: Mapping[str, str] | None) -> None:
-        """Hands a message over; returns once the component returned ok. It runs in the message's own task.
+    def handle(self, message: Record, headers: Mapping[str, str] | None) -> Awaitable[None]:
+        """Hands a message over. Nobody else uses the trace of the task in which that is awaited.
 
         Args:
             message: A `broker-message`.
             headers: What came with it: the trace.
+
+        Returns:
+            What ends once the component has returned ok.
 
         Raises:
             OpError: The component returned an error.
             LathError: The call failed.
         """
         telemetry.replace_current(telemetry.extract(headers))
-        if not telemetry.sampled():
-            await self._hand_over(message)
-            return
+        if telemetry.sampled():
+            return self._traced(message)
+        return self._call(self._link, HANDLER, HANDLE, message, timeout_ms=self._timeout_ms)
+
+    async def _traced(self, message: Record) -> None:
         attributes: dict[str, str | bool | int | float] = {
             "messaging.system": self._system,
             "messaging.operation.type": "process",
@@ -76,7 +81,4 @@ class Handling:
             "lath.target": self._link.target,
         }
         with telemetry.span(self._name, "server", attributes):
-            await self._hand_over(message)
-
-    async def _hand_over(self, message: Record) -> None:
-        await self._call(self._link, HANDLER, HANDLE, message, timeout_ms=self._timeout_ms)
+            await self._call(self._link, HANDLER, HANDLE, message, timeout_ms=self._timeout_ms)

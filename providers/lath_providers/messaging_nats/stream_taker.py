@@ -14,7 +14,6 @@ from lath.backoff import Backoff
 from lath.bus import jetstream
 from lath.bus.callbacks import ended
 from lath.bus.jetstream import Delivery
-from lath.codec import Record
 from lath.errors import DidNotRun, InvalidArgument, LathError, PayloadTooLarge
 from lath.names import shown
 from lath.provider import OpError
@@ -35,6 +34,8 @@ CONFIRM_MS: Final = 5_000.0
 """How long the server may take to confirm."""
 ABSENT: Final = Backoff(first_ms=20, max_ms=5_000)
 """How long to wait for a component that is away, or has no room."""
+TURNS: Final = 8
+"""Calls that end at once may follow each other so often before the loop has its turn: reading comes by it."""
 _PERIODS: Final = 3
 """The server is told so often within `ack_wait_ms` that a message is in work; one lost word does no harm."""
 
@@ -132,6 +133,8 @@ class StreamTaker:
             worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
+        """Deals with what waits, message after message, and lets others have a turn now and then."""
+        turns = 0
         while self._waiting:
             msg = self._waiting.popleft()
             try:
@@ -143,23 +146,59 @@ class StreamTaker:
                 _log.exception("a message could not be dealt with", subject=shown(msg.subject))
             finally:
                 self._done(msg)
+            turns += 1
+            if turns % TURNS == 0:
+                await asyncio.sleep(0)
 
     async def _process(self, msg: Msg) -> None:
+        if not jetstream.delivered_first(msg.reply) and await self._is_over(msg):
+            return
+        message = broker_message(msg.subject, msg.data, None)
+        attempt = 0
+        while True:
+            try:
+                await self._handling.handle(message, msg.headers)
+            except OpError as e:
+                reason = str(e.payload)
+            except (InvalidArgument, PayloadTooLarge) as e:
+                reason = str(e)
+            except DidNotRun as e:
+                attempt += 1
+                await self._wait_for_component(attempt, e)
+                continue
+            except LathError as e:
+                reason = str(e)
+            else:
+                self.counts.handled += 1
+                if self._config.ack_confirmed or not self._bus.nc.post(msg.reply, ACK):
+                    await answer(self._bus, msg.reply, ACK, confirmed_ms=self._confirmed_ms)
+                return
+            await self._failed(msg, reason)
+            return
+
+    async def _is_over(self, msg: Msg) -> bool:
+        """Whether a message is not to be shown to the component: its last delivery is over, or it is none."""
         delivery = jetstream.delivery(msg.reply)
         if delivery is None:
-            return  # not from the consumer: somebody aimed at the inbox
-        limit = self._config.deliveries_max
-        if delivery.deliveries > 1:
-            self.counts.redelivered += 1
-            if limit and delivery.deliveries > limit:
-                await self._give_up(msg, delivery, "the last delivery ended without an answer")
-                return
-        reason = await self._handled(broker_message(msg.subject, msg.data, None), msg)
-        if reason is None:
-            self.counts.handled += 1
-            await answer(self._bus, msg.reply, ACK, confirmed_ms=self._confirmed_ms)
+            return True  # not from the consumer: somebody aimed at the inbox
+        self.counts.redelivered += 1
+        if not self._config.deliveries_max or delivery.deliveries <= self._config.deliveries_max:
+            return False
+        await self._give_up(msg, delivery, "the last delivery ended without an answer")
+        return True
+
+    async def _wait_for_component(self, attempt: int, error: DidNotRun) -> None:
+        if attempt & (attempt - 1) == 0:  # at 1, 2, 4, 8, …: it may take hours
+            _log.warning("messages wait for their component", reason=str(error), attempt=attempt)
+        await asyncio.sleep(ABSENT.delay_ms(attempt) / 1000)
+
+    async def _failed(self, msg: Msg, reason: str) -> None:
+        """Hands a message back for later, or gives it up."""
+        delivery = jetstream.delivery(msg.reply)
+        if delivery is None:
             return
         self.counts.failed += 1
+        limit = self._config.deliveries_max
         if limit and delivery.deliveries >= limit:
             await self._give_up(msg, delivery, reason)
             return
@@ -169,25 +208,6 @@ class StreamTaker:
             subject=shown(msg.subject), reason=reason, deliveries=delivery.deliveries, delay_ms=delay_ms,
         )  # fmt: skip
         await self._later(msg, delay_ms)
-
-    async def _handled(self, message: Record, msg: Msg) -> str | None:
-        """Has the component handle a message; says why it did not."""
-        attempt = 0
-        while True:
-            try:
-                await self._handling.handle(message, msg.headers)
-                return None
-            except OpError as e:
-                return str(e.payload)
-            except (InvalidArgument, PayloadTooLarge) as e:
-                return str(e)
-            except DidNotRun as e:
-                attempt += 1
-                if attempt & (attempt - 1) == 0:  # at 1, 2, 4, 8, …: it may take hours
-                    _log.warning("messages wait for their component", reason=str(e), attempt=attempt)
-                await asyncio.sleep(ABSENT.delay_ms(attempt) / 1000)
-            except LathError as e:
-                return str(e)
 
     async def _give_up(self, msg: Msg, delivery: Delivery, reason: str) -> None:
         """Keeps a message as a dead letter, and only then tells the stream to deliver it no more."""
