@@ -13,7 +13,7 @@ NAMES = {each.name for each in ALL}
 
 
 def test_every_measurement_has_a_name_a_unit_and_a_line_for_readers() -> None:
-    units = {"MB/s", "us", "ms", "calls/s", "MiB", "instructions", "count"}
+    units = {"MB/s", "us", "ms", "calls/s", "messages/s", "MiB", "instructions", "count"}
     wrong = [each for each in ALL if not each.name or each.unit not in units or not each.what]
     assert ALL
     assert wrong == []
