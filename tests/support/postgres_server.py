@@ -93,6 +93,14 @@ class Cluster:
              "--no-sync"],
         )  # fmt: skip
 
+    def put(self, name: str, text: str) -> None:
+        """Writes a file that only the server reads, among its data."""
+        path = self.data / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        if self._user is not None:
+            shutil.chown(path, self._user)
+
     def start(self, settings: str = "") -> None:
         """Returns once it serves."""
         options = f"-h 127.0.0.1 -p {self.server.port} -c unix_socket_directories= -c fsync=off {settings}"
