@@ -23,6 +23,17 @@ def make_database(server: PostgresServer) -> str:
     return name
 
 
+def make_schema(server: PostgresServer) -> str:
+    """Makes an empty schema in the database `postgres`, which is quicker, and returns its name. Blocks."""
+    name = f"test_{secrets.token_hex(6)}"
+    connection = server.connect()
+    try:
+        connection.run(f"CREATE SCHEMA {name}")
+    finally:
+        connection.close()
+    return name
+
+
 def config_of(server: PostgresServer, database: str, **more: str) -> dict[str, str]:
     """The config of a link to a database."""
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from postgres_databases import config_of, make_database
+from postgres_databases import config_of, make_schema
 from postgres_server import PostgresServer
 
 from lath.provider import Provider
@@ -20,4 +20,4 @@ class TestPostgres(PostgresContract):
         return Postgres()
 
     def link_config(self) -> dict[str, str]:
-        return config_of(self.server, make_database(self.server))
+        return config_of(self.server, "postgres", search_path=make_schema(self.server))

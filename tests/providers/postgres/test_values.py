@@ -20,7 +20,7 @@ from lath_providers.postgres.session import Session
 from lath_providers.postgres.values import NULL, Misfit, Unsupported, Values
 
 EXAMPLES: Final = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SETUP: Final = """
     CREATE EXTENSION IF NOT EXISTS hstore;
@@ -215,9 +215,9 @@ def test_an_array_comes_back_as_it_was_given(asked: Asked, kind: str, data: st.D
     assert plain(asked.back(f"{kind}[]", value)) == plain(value)
 
 
-@pytest.mark.parametrize("kind", [*TYPES, "interval", "int4[]", "small"])
-def test_null_of_any_type_is_null(asked: Asked, kind: str) -> None:
-    assert asked.back(kind, NULL) == NULL
+def test_null_of_any_type_is_null(asked: Asked) -> None:
+    for kind in (*TYPES, "interval", "int4[]", "small"):
+        assert asked.back(kind, NULL) == NULL, kind
 
 
 @pytest.mark.parametrize(
