@@ -34,6 +34,7 @@ from lath_host.components.parts import ComponentParts
 from lath_host.components.programs import check_program, http_serving, offered_world, service_of
 from lath_host.components.reach import Reach
 from lath_host.components.service_run import ServiceRun
+from lath_host.components.streamed_way import StreamedWay
 from lath_host.engine.admission import Admission
 from lath_host.engine.engine import CompiledComponent
 from lath_host.engine.limits import Limits, PoolStats
@@ -84,6 +85,7 @@ class Component:
             parts.bus.lattice,
             self._holdings,
             OwnInterfaces(self._config, self._log, parts.secrets_of(self.id)),
+            StreamedWay(parts.bus, parts.caller, parts.targets, self._usage),
             self._usage,
         )
         self._admission = Admission(self.id, self._limits.max_instances, self._limits.queue_max)

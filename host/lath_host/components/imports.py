@@ -36,11 +36,13 @@ from lath.errors import (
 from lath.model import Link
 from lath.names import InterfaceName, check_function, check_name
 from lath.rpc import TIMEOUT_MS_DEFAULT, Caller, FailedAttempt, may_retry
+from lath.streamed import StreamedFunction
 from lath_host.components import link_choice
 from lath_host.components.held import HeldHandles
 from lath_host.components.local import LocalCall, LocalTarget, LocalTargets, call_locally
 from lath_host.components.own_interfaces import OwnAnswer, OwnInterfaces
 from lath_host.components.routes import Routes
+from lath_host.components.streamed_way import StreamedCall, StreamedWay, streamed_function
 from lath_host.engine.linkage import CallContext, Import
 from lath_host.engine.usage import Usage
 
@@ -87,6 +89,7 @@ class _Route:
         named: Finds the handles of components' resources in the parameters; None where none can be.
         made: Likewise in the result.
         own: What answers where there is no link; None: nothing does.
+        streamed: How it is called where something of it travels as a stream; None: nothing does.
     """
 
     interface: InterfaceName
@@ -100,6 +103,7 @@ class _Route:
     named: FindHandles | None
     made: FindHandles | None
     own: OwnAnswer | None
+    streamed: StreamedFunction | None
 
 
 class Imports:
@@ -113,6 +117,7 @@ class Imports:
         lattice: The lattice's name, for spans.
         holdings: Tells of handles that are nobody's any more.
         own: What the host itself answers, where no link does.
+        streamed_way: Makes the calls to which, or from which, a stream goes on.
         usage: Counts the bytes that go over the bus.
     """
 
@@ -125,6 +130,7 @@ class Imports:
         lattice: str,
         holdings: HeldHandles,
         own: OwnInterfaces,
+        streamed_way: StreamedWay,
         usage: Usage,
     ) -> None:
         self._source = source
@@ -134,6 +140,7 @@ class Imports:
         self._lattice = lattice
         self._holdings = holdings
         self._own = own
+        self._streamed_way = streamed_way
         self._usage = usage
         self._known: dict[tuple[str, str], _Route] = {}
         self._chosen: dict[tuple[str, str, str], _Route] = {}
@@ -165,6 +172,8 @@ class Imports:
             self._drop_given_away(route, params)
             raise
         # The engine awaits this in the task of the guest's call, so the trace is the current one already.
+        if route.streamed is not None:
+            return await self._call_streamed(link, route, route.streamed, context, params)
         if route.named is not None or route.made is not None:
             return await self._call_with_handles(link, route, context, params)
         return await self._call(link, route, context, params)
@@ -178,13 +187,19 @@ class Imports:
         at: ComponentHandle | None = None,
     ) -> Any:
         """Makes a call, at the instance that `at` lives in, or at any."""
-        if context.deadline == ENDLESS:
-            now = asyncio.get_running_loop().time()
-            context = GuestCall(now + TIMEOUT_MS_DEFAULT / 1000, context.app_version, hops=context.hops)
+        context = _within_time(context)
         local = self._targets.homes.get(at.instance) if at else self._targets.find(link.target)
         if local is not None:
             return await self._call_here(local, link, route, context, params, at)
         return await self._call_over_bus(link, route, context, params, at=at)
+
+    async def _call_streamed(
+        self, link: Link, route: _Route, streamed: StreamedFunction, context: GuestCall, params: list[Any]
+    ) -> Any:
+        """Makes a call to which, or from which, a stream goes on."""
+        at = home_of(route.named(params), link.target) if route.named is not None else None
+        call = self._local_call(link, route, _within_time(context), params, at)
+        return await self._streamed_way.call(StreamedCall(link, streamed, route.tail, call, at))
 
     # -- handles of components' resources --------------------------------------------------------------------
 
@@ -243,7 +258,24 @@ class Imports:
     ) -> Any:
         if route.check is not None:
             route.check(params)
-        call = LocalCall(
+        call = self._local_call(link, route, context, params, at)
+        try:
+            return await call_locally(target, link.target, call)
+        except DidNotRun as error:
+            if at is not None or not may_retry(error, 1, isinstance(error, Overloaded)):
+                raise
+            earlier = FailedAttempt(target.instance_id, error)
+        return await self._call_over_bus(link, route, context, params, earlier)
+
+    def _local_call(
+        self,
+        link: Link,
+        route: _Route,
+        context: GuestCall,
+        params: list[Any],
+        at: ComponentHandle | None,
+    ) -> LocalCall:
+        return LocalCall(
             source=self._source,
             link_name=route.link_name,
             interface=route.interface,
@@ -256,13 +288,6 @@ class Imports:
             hops=context.hops + 1,
             near=at.token if at else b"",
         )
-        try:
-            return await call_locally(target, link.target, call)
-        except DidNotRun as error:
-            if at is not None or not may_retry(error, 1, isinstance(error, Overloaded)):
-                raise
-            earlier = FailedAttempt(target.instance_id, error)
-        return await self._call_over_bus(link, route, context, params, earlier)
 
     async def _call_over_bus(
         self,
@@ -343,6 +368,15 @@ class Imports:
             named=component_handles_in_params(wanted.func),
             made=component_handles_in_result(wanted.func),
             own=self._own.find(interface, function, wanted.func),
+            streamed=streamed_function(interface, function),
         )
         self._known[wanted.name, wanted.function] = route
         return route
+
+
+def _within_time(context: GuestCall) -> GuestCall:
+    """What travels with a call, whose imports have a time-out of their own where it has none."""
+    if context.deadline != ENDLESS:
+        return context
+    now = asyncio.get_running_loop().time()
+    return GuestCall(now + TIMEOUT_MS_DEFAULT / 1000, context.app_version, hops=context.hops)

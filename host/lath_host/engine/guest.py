@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from collections.abc import Callable, Coroutine
+from functools import partial
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -377,8 +378,9 @@ class Guest:
             return await plan.own.given(self, pending.params)
         if context is None:
             raise Internal(f"{plan.shown_name} was called while the instance started, on behalf of no call")
+        ask = partial(self._settings.on_import, plan.import_, context)
         try:
-            return await self._settings.on_import(plan.import_, context, pending.params)
+            return await (plan.forward(self, pending.params, ask) if plan.forward else ask(pending.params))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

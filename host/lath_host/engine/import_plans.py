@@ -22,7 +22,7 @@ from lath_host.engine.values import (
     may_stand_alone,
 )
 from lath_host.engine.values.arena import BYTES_AT
-from lath_host.engine.wasi import Answer
+from lath_host.engine.wasi import Answer, Forward
 
 if TYPE_CHECKING:
     from lath_host.engine.guest import Guest
@@ -42,11 +42,13 @@ class ImportPlan:
         import_: Which one.
         carried: Its signature as it crosses.
         own: What of the host's own answers it; None: an `ImportHandler` does.
+        forward: What stands between the guest and that; None: nothing does.
     """
 
     import_: Import
     carried: Func
     own: Answer | None
+    forward: Forward | None = None
 
     @cached_property
     def lift_params(self) -> Callable[[int, Any], list[Any]]:

@@ -32,7 +32,7 @@ from lath_host.engine.wasi import (
     is_ours,
     native_interface,
 )  # fmt: skip
-from lath_host.engine.wasi.answers import answer_for
+from lath_host.engine.wasi.answers import answer_beside, answer_for, forward_for
 from lath_host.engine.wasi.output import Log, OnLoop
 
 if TYPE_CHECKING:
@@ -182,8 +182,9 @@ class Linkage:
                 if func.is_async:
                     raise InvalidArgument(f"import {name or 'world'} {function} cannot be linked: {_ASYNC}")
                 types = [param.type for param in func.params] + [func.result]
+                forward = forward_for(interface.name, function)
                 for handle in (handle for type_ in types for handle in handles_in(type_)):
-                    if native_interface(handle.interface):
+                    if forward is None and native_interface(handle.interface):
                         raise InvalidArgument(
                             f"import {name} {function} cannot be linked: it uses {handle.resource} of "
                             f"{handle.interface}, which does not leave the guest"
@@ -386,4 +387,5 @@ def _plan(
 ) -> ImportPlan:
     """`carried` is the import's type as it crosses, where that is another than `func`."""
     import_ = Import(name, interface, function, func, interface.label or DEFAULT_LINK)
-    return ImportPlan(import_, carried or func, own)
+    own = own or answer_beside(interface.name, function)
+    return ImportPlan(import_, carried or func, own, forward_for(interface.name, function))

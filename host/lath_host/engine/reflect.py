@@ -41,7 +41,7 @@ from lath.wit.types import (
 from lath_host.engine.compose.names import RESERVED
 from lath_host.engine.values.exported import ExportedHandle
 from lath_host.engine.values.local import LocalHandle
-from lath_host.engine.wasi import is_ours, native_interface
+from lath_host.engine.wasi import is_our_resource
 
 WORLD_LEVEL: Final = ""
 """The name under which functions of the world itself (of no interface) are kept."""
@@ -99,10 +99,14 @@ def reflect(component: stock.Component, engine: WasmEngine) -> Reflected:
     return _Reader(engine).read(component)
 
 
-def imported_handle(interface: str) -> type[Handle]:
-    """What the handles of a resource are that is imported from `interface`."""
-    native = native_interface(interface)
-    return LocalHandle if native and is_ours(native) else Handle
+def imported_handle(interface: str, resource: str) -> type[Handle]:
+    """What the handles of a resource are that is imported.
+
+    Args:
+        interface: Its interface, or what that implements.
+        resource: Its name.
+    """
+    return LocalHandle if is_our_resource(interface, resource) else Handle
 
 
 class _Reader:
@@ -161,9 +165,12 @@ class _Reader:
         resources: list[str] = []
         externs = instance.exports(self._engine)
         items = {item_name: _item(extern) for item_name, extern in externs.items()}
-        define = self._define_import if is_import else self._define_export
         for item_name, item in items.items():
-            if isinstance(item, stock.ResourceType) and define(item, name, item_name):
+            if isinstance(item, stock.ResourceType) and (
+                self._define_import(item, name, item_name, implements or name)
+                if is_import
+                else self._define_export(item, name, item_name)
+            ):
                 resources.append(item_name)
         for item_name, item in items.items():
             if isinstance(item, stock.FuncType):
@@ -171,13 +178,16 @@ class _Reader:
         label = name if implements else None
         return Interface(implements or name, functions, tuple(resources), label)
 
-    def _define_import(self, resource: stock.ResourceType, interface: str, name: str) -> bool:
+    def _define_import(
+        self, resource: stock.ResourceType, interface: str, name: str, implemented: str
+    ) -> bool:
         """Notes an imported resource; False when an earlier import defines it and this one only uses it."""
         for known, _, known_interface, known_name in self._resources:
             if known == resource:
                 self._aliases[interface, name] = (known_interface, known_name)
                 return False
-        self._resources.append((resource, imported_handle(interface), interface, name))
+        handle = imported_handle(implemented, name)
+        self._resources.append((resource, handle, interface, name))
         return True
 
     def _define_export(self, resource: stock.ResourceType, interface: str, name: str) -> bool:

@@ -29,10 +29,11 @@ from lath.wit.types import (
     Variant,
     World,
 )  # fmt: skip
-from lath_host.engine.reflect import Reflected, imported_handle
+from lath_host.engine.reflect import Reflected
 from lath_host.engine.values.exported import ExportedHandle
+from lath_host.engine.values.local import LocalHandle
 
-REFLECTED_VERSION: Final = 1
+REFLECTED_VERSION: Final = 2
 """Goes up when another thing is read of a component, or written in another form."""
 
 Json: TypeAlias = Any
@@ -128,6 +129,8 @@ class _Written:
                 return ("flags", labels)
             case ExportedHandle(mode, resource):
                 return ("exported", mode, resource, type_.interface)
+            case LocalHandle(mode, resource):
+                return ("local", mode, resource, type_.interface)
             case Handle(mode, resource):
                 return ("imported", mode, resource, type_.interface)
 
@@ -166,9 +169,8 @@ _READERS: Final[Mapping[str, Callable[..., Type]]] = {
     "enum": lambda types, names: Enum(tuple(names)),
     "flags": lambda types, labels: Flags(tuple(labels)),
     "exported": lambda types, mode, resource, interface: ExportedHandle(mode, resource, interface),
-    "imported": lambda types, mode, resource, interface: imported_handle(interface)(
-        mode, resource, interface
-    ),
+    "local": lambda types, mode, resource, interface: LocalHandle(mode, resource, interface),
+    "imported": lambda types, mode, resource, interface: Handle(mode, resource, interface),
 }
 
 

@@ -35,7 +35,7 @@ from lath_host.engine.reflect import WORLD_LEVEL
 from lath_host.engine.values.bulk import in_bulk_if, params_in_bulk
 from lath_host.engine.values.exported import ExportedHandle
 from lath_host.engine.values.walk import handles_in, parts_of
-from lath_host.engine.wasi import is_ours, native_interface
+from lath_host.engine.wasi import BLOB_TYPES, is_ours, native_interface
 
 _STREAMS: Final = native_interface("wasi:io/streams@0.2.0")
 _HTTP: Final = native_interface("wasi:http/types@0.2.0")
@@ -61,15 +61,15 @@ class Crossings:
 def crossings_of(world: World) -> Crossings:
     """What a bridge carries: all that is needed, and functions with `list<u8>`.
 
-    Of native interfaces only the streams are carried, where bodies or connections may pass through them
-    and not just what is printed.
+    Of native interfaces only the streams are carried, where bodies, connections or objects may pass through
+    them and not just what is printed; and what gives a whole object.
     """
     needed = needed_of(world)
     natives = {native_interface(interface.name) for interface in world.imports.values()}
-    has_bodies = bool(natives & {_HTTP, _TCP}) or any(
+    has_bodies = bool(natives & {_HTTP, _TCP, BLOB_TYPES}) or any(
         native_interface(name) == _RUN for name in world.exports
     )
-    carried = {None, _STREAMS} if has_bodies else {None}
+    carried = {None, _STREAMS, BLOB_TYPES} if has_bodies else {None}
     imports = _crossing(
         world.imports, lambda interface: native_interface(interface.name) in carried, _has_bytes
     )

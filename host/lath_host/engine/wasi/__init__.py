@@ -41,6 +41,10 @@ _WHOLLY_OURS: Final = _HTTP | {
     *(f"wasi:cli/{name}" for name in ("stdin", "stdout", "stderr")),
 }
 _OUR_PACKAGES: Final = frozenset({"filesystem", "sockets"})
+BLOB_TYPES: Final = "wasi:blobstore/types@0.2.0-draft"
+"""Of no package that wasmtime has, and the host's own all the same: values pass through native streams."""
+_OUR_RESOURCES: Final = frozenset({("wasi:blobstore/container", "stream-object-names")})
+"""Of interfaces that are otherwise linked: (interface, resource)."""
 
 
 _NAMES_KEPT: Final = 1024
@@ -82,6 +86,12 @@ Immediate = Callable[[WasiGuest, list[Any]], Any]
 """Answers an import at once: (guest, wire values) -> wire value, or `WAIT`."""
 Waiting = Callable[[WasiGuest, list[Any]], Awaitable[Any]]
 """Answers an import once it may: (guest, wire values) -> wire value."""
+
+
+Ask = Callable[[list[Any]], Awaitable[Any]]
+"""Has a link's target answer an import: wire values both ways, and a `ByteStream` for what travels as one."""
+Forward = Callable[[WasiGuest, list[Any], Ask], Awaitable[Any]]
+"""Stands between a guest and a link's target: (guest, wire values, what asks the target) -> wire value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +141,8 @@ def native_interface(name: str) -> str | None:
         parsed = InterfaceName.parse(name)
     except InvalidArgument:
         return None
+    if name == BLOB_TYPES:
+        return name
     if parsed.namespace != "wasi" or parsed.package not in _NATIVE_PACKAGES:
         return None
     if not parsed.version.startswith("0.2.") or "-" in parsed.version:
@@ -148,4 +160,18 @@ def is_ours(native: str) -> bool:
         native: Its name as the host defines it.
     """
     name = InterfaceName.parse(native)
-    return name.unversioned in _WHOLLY_OURS or name.package in _OUR_PACKAGES
+    return native == BLOB_TYPES or name.unversioned in _WHOLLY_OURS or name.package in _OUR_PACKAGES
+
+
+@lru_cache(_NAMES_KEPT)
+def is_our_resource(name: str, resource: str) -> bool:
+    """Whether the handles of an imported resource stand for objects of the host.
+
+    Args:
+        name: Its interface, as it stands in a component, or what that implements.
+        resource: Its name.
+    """
+    native = native_interface(name)
+    if native is not None:
+        return is_ours(native)
+    return (name.partition("@")[0], resource) in _OUR_RESOURCES
