@@ -203,7 +203,9 @@ class Guest:
             self._sockets.close()
         capi.store_delete(self._store)
         self._settings.linkage.gone(self.context)
-        self.pending = None
+        if self.pending is not None:
+            self.pending.abandon()
+            self.pending = None
         if self.budget_bytes:
             self._settings.engine.warm.give_back(self.budget_bytes)
             self.budget_bytes = 0

@@ -14,6 +14,7 @@ from lath_host.engine.capi import Val
 from lath_host.engine.compose.merge import LABEL_PREFIX
 from lath_host.engine.values import (
     Arena,
+    Local,
     Lower,
     handles_in,
     lift_params_of,
@@ -129,6 +130,11 @@ class PendingImport:
             raise InvalidArgument(f"result: expected nil (the function returns nothing), got {value!r:.80}")
         self.answered = True
 
+    def abandon(self) -> None:
+        """The guest is gone, and has not had the answer: objects of the host's in it are nobody's."""
+        if self.answered and self.plan.lowers_handles:
+            _end_objects(self.value)
+
     def write(self, guest: Guest) -> None:
         """Hands the answer to wasmtime. Handles are made only here, inside the poll."""
         plan = self.plan
@@ -136,6 +142,14 @@ class PendingImport:
             plan.write(self.value, guest, self.results)
         elif plan.lower_result is not None:
             capi.val_clone(id(self.data) + BYTES_AT, self.results)
+
+
+def _end_objects(value: Any) -> None:
+    if isinstance(value, Local):
+        value.end()
+    elif isinstance(value, dict):
+        for each in value.values():
+            _end_objects(each)
 
 
 def _writing(type_: Type | None) -> Callable[[Any, Guest, int], None]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from blob_provider import BLOBSTORE, CONTAINER, PIECE_BYTES, Blobs
 from pytest_asyncio import fixture
-from tests.support.blob_provider import BLOBSTORE, CONTAINER, PIECE_BYTES, Blobs
 
 from lath.bus import Bus
 from lath.codec import Wire
