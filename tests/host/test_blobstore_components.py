@@ -29,7 +29,7 @@ from lath_host.providers.supervisor import ProviderSpec
 from lath_host.testing import InProcessLattice
 
 MIB = 1024 * 1024
-RESIDENT_MIB_MAX = 24
+RESIDENT_MIB_MAX = 16
 """What 64 MiB on their way may add to the process that has the guest, the host, the provider and the bus's
 client in it: windows and pipes of some MiB, and what the allocator keeps."""
 

@@ -193,6 +193,11 @@ _FUNCTIONS: Final = {
     "write-and-drop": f"""{_OPEN}{_BODY}{_SEND}{_POUR}
     (call $drop-output (local.get $out))
     (call $drop-outgoing (local.get $value))
+    (local.set $in (i32.const 20))
+    (loop $more
+      (call $has (local.get $c) (i32.const 1034) (i32.const 4) (i32.const 256)){_CHECK}
+      (local.set $in (i32.sub (local.get $in) (i32.const 1)))
+      (br_if $more (local.get $in)))
     (call $done (local.get $total))""",
     "write-and-return": f"{_OPEN}{_BODY}{_SEND}{_POUR}\n    (call $done (local.get $total))",
     "write-and-trap": f"{_OPEN}{_BODY}{_SEND}{_POUR}\n    (unreachable)",

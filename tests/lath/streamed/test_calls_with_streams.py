@@ -327,6 +327,20 @@ async def test_a_purge_ends_the_streams_of_its_link(
         await (reader or read_on())
 
 
+async def test_a_stream_that_has_ended_or_was_closed_lets_its_link_go(way: Way) -> None:
+    slot = way.test.instance.table._slots[way.link.key]
+    for name in (f"endless-{MIB}", f"broken-{MIB}", f"endless-{1 << 40}"):
+        stream = await way.call(GET, name, 0, ALL)
+        assert len(slot._uses) == 1
+        if name == f"endless-{MIB}":
+            await stream.read()
+        elif name == f"broken-{MIB}":
+            with pytest.raises(Internal):
+                await stream.read()
+        await stream.aclose()
+        await eventually(lambda: not slot._uses, what="the link to be let go")
+
+
 async def test_a_stopping_instance_lets_streams_end_and_a_closed_one_breaks_them_off(way: Way) -> None:
     stream = await way.call(GET, f"endless-{8 * MIB}", 0, ALL)
     await anext(stream)
