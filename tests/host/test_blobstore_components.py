@@ -17,7 +17,7 @@ from blob_provider import Blobs
 
 from lath.bus import Bus
 from lath.errors import LathError
-from lath.model import Link, LinkSelector, LinkSpec
+from lath.model import PRESENCE_TTL_MS, Link, LinkSelector, LinkSpec
 from lath.provider import ProviderInstance
 from lath.rpc.stream_port import StreamPort
 from lath.testing import eventually
@@ -115,8 +115,9 @@ async def beside(lattice: InProcessLattice, blobs: Blobs, parts: AsyncExitStack)
         return {}
 
     provider = BuiltinProvider(
-        ProviderSpec("blobs", "builtin:blobs"), lambda: blobs, of_host.bus, host.id, of_host.targets, config,
-        15_000, of_host.caller,
+        spec=ProviderSpec("blobs", "builtin:blobs"), provider=lambda: blobs, bus=of_host.bus, host_id=host.id,
+        targets=of_host.targets, config=config, presence_ttl_ms=PRESENCE_TTL_MS, caller=of_host.caller,
+        secret_keys=None,
     )  # fmt: skip
     await provider.start()
     assert provider._instance is not None
