@@ -286,7 +286,11 @@ async def test_an_object_too_large_to_be_had_at_once_is_refused_in_words(way: Wa
 async def test_a_provider_that_does_not_begin_runs_into_the_time_out(way: Way) -> None:
     way.blobs.write_may_go_on.clear()
     for function, name in (("write", "x"), ("read", "hangs")):
-        assert (await way.failure(function, name, 1, timeout_ms=300)).kind == "deadline_exceeded"
+        try:  # the guest is told, and may be just in time to pass it on
+            outcome = await way.call(function, name, 1, timeout_ms=300)
+        except LathError as error:
+            outcome = str(error)
+        assert "deadline_exceeded" in outcome
     way.blobs.write_may_go_on.set()
 
 
