@@ -29,7 +29,9 @@ from lath.testing.blobstore import (
 )
 from lath.testing.blobstore_contract import BlobstoreContract
 from lath.testing.provider import ProviderTest
-from lath_providers.blobstore_s3 import BlobstoreS3
+from lath_providers.blobstore_s3 import BlobstoreS3, BlobstoreS3Config
+from lath_providers.blobstore_s3.client import make_client
+from lath_providers.blobstore_s3.upload import upload
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,7 @@ def server() -> Iterator[S3Server]:
 
 class TestBlobstoreS3(BlobstoreContract):
     names_nest: ClassVar[bool] = False  # this server keeps objects as files, and keys as their paths
+    memory_bytes_max: ClassVar[int] = 48 * MIB  # three parts of 8 MiB, and what they are made of
 
     @pytest.fixture(autouse=True)
     def _bucket(self, server: S3Server) -> None:
@@ -103,6 +106,21 @@ async def test_a_write_that_ends_otherwise_leaves_no_parts(
     await container.write("whole", stream_of(20 * MIB), timeout_ms=60_000)
     assert await container.names() == ["whole"]
     assert (await container.object_info("whole")).size == 20 * MIB
+
+
+async def test_an_upload_that_is_cancelled_while_its_source_hangs_leaves_no_parts(
+    server: S3Server, bucket: str
+) -> None:
+    config = BlobstoreS3Config.model_validate(server.link_config(bucket))
+    client = await asyncio.to_thread(make_client, config)
+    stuck = asyncio.Event()
+    uploading = asyncio.ensure_future(upload(client, "key", hanging(20 * MIB, stuck), 5 * MIB))
+    await stuck.wait()
+    await eventually(lambda: parts(server, bucket))
+    uploading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await uploading
+    assert parts(server, bucket) == []
 
 
 # --- what is wrong with a link -----------------------------------------------------------------------
