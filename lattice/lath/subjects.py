@@ -75,6 +75,21 @@ def artifact_store(lattice: str) -> str:
     return f"lath-artifacts-{check_name(lattice, 'lattice')}"
 
 
+def schedule_stream(lattice: str) -> str:
+    """The stream behind the bucket `lath-schedule-{lattice}`: which ticks of schedules were taken."""
+    return f"KV_lath-schedule-{check_name(lattice, 'lattice')}"
+
+
+def schedule_prefix(lattice: str) -> str:
+    """What stands before a key in that bucket; its keys are `{provider}.{digest of the link's key}`."""
+    return f"$KV.lath-schedule-{check_name(lattice, 'lattice')}."
+
+
+def schedule_record(lattice: str, provider: str, link_digest: str) -> str:
+    """The subject of a schedule's record; `*` for the digest: of all records of a provider."""
+    return f"{schedule_prefix(lattice)}{check_name(provider, 'provider id')}.{link_digest}"
+
+
 # --- keys --------------------------------------------------------------------------------------------
 
 
