@@ -297,6 +297,7 @@ async def test_ticks_that_no_instance_was_there_for_are_caught_up_with_as_config
     async with office.instance(), office.instance():
         await office.record(link, "missed" if catch_up == "none" else "done", NOON + 10 * MINUTE)
         await office.called(*called)
+        await office.record(link, "done" if called else "missed", NOON + 10 * MINUTE)
         office.clock.set(NOON + 11 * MINUTE)
         await office.called(*called, minute(11))
 
@@ -331,6 +332,7 @@ async def test_a_tick_whose_instance_died_during_the_call_is_skipped_or_called_a
         office.clock.set(NOON + MINUTE + 7_000)
         if called:
             await office.called(*called)
+            await office.record(link, "done", NOON + MINUTE)
         office.clock.set(NOON + 2 * MINUTE)
         await office.called(*called, minute(2))
 
@@ -347,6 +349,19 @@ async def test_a_purge_during_a_call_notes_that_and_another_instance_goes_on_at_
         office.clerk.free.set()
         async with office.instance():
             await office.called(minute(1), minute(1))
+
+
+async def test_a_call_that_outlives_its_time_is_noted_all_the_same(office: Office) -> None:
+    async with office.instance():
+        link = await office.put(**EVERY_MINUTE)
+        await office.record(link, "begun")
+        office.clerk.free.clear()
+        office.clock.set(NOON + MINUTE)
+        await office.called(minute(1))
+        office.clock.set(NOON + HOUR)  # as where the machine slept meanwhile
+        office.clerk.free.set()
+        await office.called(minute(1), "2031-03-04T13:00:00.000Z")
+        await office.record(link, "done", NOON + HOUR)
 
 
 async def test_draining_finishes_the_call_that_runs_and_takes_no_more(office: Office) -> None:

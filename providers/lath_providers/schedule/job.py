@@ -120,7 +120,8 @@ class Job:
         """Looks at the record, and does what is next: waits, takes a tick, or notes that one was missed."""
         last, sequence = await self._ledger.read(self._key)
         now = self._clock.now_ms()
-        mine = last is not None and self._is_mine(last)  # taken, though the answer that said so was lost
+        # Taken by this job, though the answer that said so was lost.
+        mine = last is not None and self._is_mine(last) and last.until_ms > now
         self._taking = mine
         if last is None or last.schedule != self._schedule:
             await self._write(Tick(schedule=self._schedule, due_ms=now, state="begun"), sequence)
@@ -174,13 +175,15 @@ class Job:
         self._taking = True
         error = await self._call(tick, fence)
         ended = tick.model_copy(update={"state": "failed" if error else "done", "error": error})
-        while self._clock.now_ms() < tick.until_ms:
+        while True:
             try:
                 await self._write(ended, fence)
                 break
             except Conflict:  # said already, or taken over by another instance
                 break
             except LathError as e:
+                if self._clock.now_ms() >= tick.until_ms:  # others take it for interrupted by now
+                    break
                 self._log.warning("the schedule's record cannot be written", error=str(e))
                 await asyncio.sleep(RETRY_S)
         self._taking = False
