@@ -270,6 +270,13 @@ class MessagingContract(ProviderContract):
             await app.request("orders", within_ms=5_000)
         assert inbox.bodies == handled
 
+    async def test_a_draining_provider_opens_no_link_that_would_take_messages(
+        self, components: Components
+    ) -> None:
+        await components.test.provider.drain()
+        with pytest.raises(LinkFailed, match="stopping"):
+            await components.feed("late", subscriptions="orders")
+
     async def test_a_deleted_or_purged_link_takes_no_messages(
         self, components: Components, app: Sends
     ) -> None:

@@ -23,15 +23,15 @@ class Counts:
         handled: The component returned ok.
         failed: It returned an error, or its call failed.
         redelivered: Came a second time, or more often.
-        duplicates: Publishes that a stream had already, by their `Nats-Msg-Id`.
         dead: Given up, and kept under the dead-letter subject.
+        dropped: Lost, since too many waited.
     """
 
     handled: int = 0
     failed: int = 0
     redelivered: int = 0
-    duplicates: int = 0
     dead: int = 0
+    dropped: int = 0
 
 
 class Handling:

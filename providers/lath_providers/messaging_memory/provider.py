@@ -12,7 +12,7 @@ from typing import Final
 
 from lath import telemetry
 from lath.codec import Record
-from lath.errors import InvalidArgument, LathError
+from lath.errors import Draining, InvalidArgument, LathError
 from lath.names import shown
 from lath.provider import Call, Link, OpError, Provider, operation
 from lath_providers.messaging.config import SendingConfig, TakingConfig, group_of
@@ -34,6 +34,7 @@ class MessagingMemory(Provider):
     def __init__(self) -> None:
         self._broker = Broker()
         self._subscribers: set[Subscriber] = set()
+        self._draining = False
 
     async def start(self, config: Mapping[str, str]) -> None:
         if config:
@@ -41,6 +42,7 @@ class MessagingMemory(Provider):
             raise InvalidArgument(f"messaging-memory has no config of its own ({names}): it is its links'")
 
     async def drain(self) -> None:
+        self._draining = True
         for subscriber in self._subscribers:
             self._broker.remove(subscriber)
         await asyncio.gather(*(subscriber.drain() for subscriber in self._subscribers))
@@ -71,6 +73,8 @@ class MessagingMemory(Provider):
 
     async def open_source_link(self, link: Link) -> Subscriber:
         check_takes_messages(link)
+        if self._draining:
+            raise Draining("the provider is stopping, and takes no more messages")
         config = link.config_as(TakingConfig)
         handling = Handling(
             self.context.call, link, config.timeout_ms, _SYSTEM, ",".join(config.subscriptions)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
 from typing import Final, TypeAlias
 
 from lath.codec import Record
-from lath.errors import ConnectionLost, InvalidArgument, LathError, NotConnected
+from lath.errors import ConnectionLost, Draining, InvalidArgument, LathError, NotConnected
 from lath.provider import BackendLost, Call, Link, OpError, Provider, operation
+from lath.telemetry import get_logger
 from lath_providers.messaging.config import group_of
 from lath_providers.messaging.handling import SYSTEM_NATS, Handling
 from lath_providers.messaging.links import check_takes_messages
@@ -25,6 +27,8 @@ from lath_providers.messaging_nats.taker import Taker
 CLOSE_GRACE_S: Final = 2.0
 """How long messages in work may go on when their link is closed, as long as calls may."""
 
+_log: Final = get_logger("lath.messaging")
+
 Taking: TypeAlias = Taker | StreamTaker
 
 
@@ -37,6 +41,7 @@ class MessagingNats(Provider):
 
     def __init__(self) -> None:
         self._takers: set[Taking] = set()
+        self._draining = False
 
     async def start(self, config: Mapping[str, str]) -> None:
         if config:
@@ -45,6 +50,7 @@ class MessagingNats(Provider):
         self._connections = Connections(self.context)
 
     async def drain(self) -> None:
+        self._draining = True
         await asyncio.gather(*(taker.drain() for taker in tuple(self._takers)))
 
     # --- links of components that send ---------------------------------------------------------------
@@ -76,6 +82,8 @@ class MessagingNats(Provider):
 
     async def open_source_link(self, link: Link) -> Taking:
         check_takes_messages(link)
+        if self._draining:
+            raise Draining("the provider is stopping, and takes no more messages")
         config = link.config_as(NatsTakingConfig)
         async with self._connected(config) as connection:
             if connection.guarded:
@@ -110,6 +118,7 @@ class MessagingNats(Provider):
             await taker.close(CLOSE_GRACE_S)
         finally:
             await self._release(taker)
+        _log.info("a link takes no more messages", key=link.key, **asdict(taker.counts))
 
     async def check_source_link(self, link: Link, taker: Taking) -> None:
         await taker.connection.bus.flush()

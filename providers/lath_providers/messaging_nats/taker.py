@@ -48,11 +48,6 @@ class Taker:
         self._slots = asyncio.Semaphore(config.concurrency_max)
         self._subscriptions: list[Subscription] = []
 
-    @property
-    def dropped(self) -> int:
-        """Messages lost because too many waited."""
-        return sum(subscription.dropped for subscription in self._subscriptions)
-
     async def start(self, gone: Callable[[str], None]) -> None:
         """Subscribes; on return the server knows.
 
@@ -85,6 +80,7 @@ class Taker:
         await asyncio.wait({draining}, timeout=grace_s)
         draining.cancel()
         await asyncio.gather(*(subscription.close() for subscription in self._subscriptions))
+        self.counts.dropped = sum(subscription.dropped for subscription in self._subscriptions)
         await asyncio.wait({draining})
 
     async def _take(self, msg: Msg) -> None:
