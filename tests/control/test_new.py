@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 import lath as lath_package
 from lath import wit
 from lath.bus import Bus
-from lath.errors import LathError
+from lath.errors import InvalidArgument, LathError
 from lath.links import LinkStore
 from lath.model import LinkSpec
 from lath.provider import Link
@@ -24,6 +26,7 @@ from lath.provider.outgoing import OutgoingCalls
 from lath.server import Server
 from lath.testing import eventually
 from lath_control.cli import make_app
+from lath_control.scaffold import new_provider
 
 OWN_WIT = """
 package acme:colours@1.0.0;
@@ -104,6 +107,27 @@ def test_new_projects_pass_their_tests_and_strict_type_checks_which_find_a_wrong
     assert re.search(
         r'Argument 3 of "find" is incompatible with supertype "\S*ColoursProvider"', types.stdout
     )
+
+
+def test_each_interface_that_ships_with_lath_has_a_project_with_all_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Importing the class compares it with the WIT; every name in its annotations must be there."""
+    interfaces = [each for package in wit.packages() for each in package.interfaces.values()]
+    shipped = [each for each in interfaces if each.name.startswith(("wasi:", "wasmcloud:", "lath:"))]
+    assert len(shipped) > 20
+    for number, interface in enumerate(shipped):
+        name = "probe-" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        if not interface.functions:
+            with pytest.raises(InvalidArgument, match="no function that a provider could serve"):
+                new_provider(name, tmp_path, interface.name)
+            continue
+        made = new_provider(name, tmp_path, interface.name)
+        monkeypatch.syspath_prepend(str(tmp_path / name / "src"))
+        provider = getattr(importlib.import_module(made.module), made.provider)
+        assert {key[3] for key in provider.operations} == set(interface.functions)
+        for operation in provider.operations.values():
+            get_type_hints(getattr(provider, operation.attribute))
 
 
 async def test_a_new_project_runs_beside_a_lattice(

@@ -29,6 +29,7 @@ NAME_CHARS_MAX: Final = 50
 """It becomes a distribution, a module, a provider's id and a WIT package; ids end at 64."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z][a-z0-9]*)*")
 _OWN_NAMESPACE: Final = "example"
+_CODEC_NAMES: Final = ("Err", "Ok", "Resource", "Some", "Variant")
 _OCCUPIED: Final = frozenset({"lath", "lath_host", "lath_control", "lath_providers", "test", "tests", "src"})
 
 
@@ -65,12 +66,14 @@ def new_provider(name: str, into: Path, interface: str | None = None, own_wit: s
         own_wit: The WIT of its package, where that does not ship with lath.
 
     Raises:
-        InvalidArgument: The name, or the interface's, cannot be one.
+        InvalidArgument: The name, or the interface's, cannot be one; or the interface has no functions.
         NotFound: The interface is not known.
         Conflict: The folder is there already.
     """
     module = _check_name(name)
     served = None if interface is None else wit.load(interface)
+    if served is not None and not served.functions:
+        raise InvalidArgument(f"{served.name} has no function that a provider could serve: choose another")
     folder = into / name
     if folder.exists():
         raise Conflict(f"{folder} is there already: choose another name, or another folder with --into")
@@ -124,14 +127,17 @@ def _implementing(name: str, module: str, interface: wit.Interface, own_wit: str
     )
     types = re.findall(r"^(?:class (\w+):|(\w+): TypeAlias)", abstract, re.MULTILINE)
     used = [each for pair in types for each in pair if re.search(rf"\b{each}\b", text) and each]
-    codec = [each for each in ("Err", "Ok", "Some", "Variant") if re.search(rf"\b{each}\b", text)]
+    codec = [each for each in _CODEC_NAMES if re.search(rf"\b{each}\b", text)]
+    streams = ["ByteStream"] if "ByteStream" in text else []
+    standard = "from collections.abc import AsyncIterator\n\n" if "AsyncIterator[" in text else ""
     values = {
         "name": name, "module": module, "cls": cls,
         "interface": parsed.unversioned, "interface_name": parsed.interface, "full_interface": interface.name,
         "package": f"{parsed.namespace}:{parsed.package}", "config_example": "url=somewhere",
         "imports": f"{module}.{stubs} import {', '.join(sorted([base, *used]))}"
         + (f"\nfrom lath.codec import {', '.join(codec)}" if codec else ""),
-        "provider_names": ", ".join(["Call", "Link", *(["resource"] if classes else [])]),
+        "provider_names": ", ".join([*streams, "Call", "Link", *(["resource"] if classes else [])]),
+        "standard": standard,
         "base": base, "arguments": ", ".join([held, *classes.values()]),
         "resources": "".join(_resource(each, of) for each, of in classes.items()),
         "resources_line": f"\n    resources = ({', '.join(classes.values())},)\n" if classes else "",

@@ -15,7 +15,7 @@ from types import NoneType, SimpleNamespace
 from typing import Any, Final
 
 from lath.provider.fitting import Fitting
-from lath.provider.python_types import class_names, expected_words, returned_type
+from lath.provider.python_types import class_names, expected_words, returned_type, taken_resources
 from lath.wit import types as wit
 from lath.wit.text import type_text
 
@@ -78,9 +78,10 @@ def contradictions(
     for own, param in zip(annotations.params, func.params, strict=True):
         detail = Fitting("taken", resources).of(own.means, param.type)
         if detail is not None:
+            taken = taken_resources(param.type, names)
             yield (
                 f"parameter {own.name!r} is annotated `{own.written}`, but the WIT says"
-                f" `{type_text(param.type)}`: expected {expected_words(param.type, names)}{_more(detail)}"
+                f" `{type_text(param.type)}`: expected {expected_words(param.type, taken)}{_more(detail)}"
             )
     result = annotations.result
     detail = Fitting("given", resources).of_return(result.means, func)

@@ -69,6 +69,20 @@ def python_type(
             return (resources or {}).get(name, "Resource")
 
 
+def taken_resources(kind: wit.Type, resources: Mapping[str, str]) -> Mapping[str, str]:
+    """The classes that the handles in a parameter of this type come as.
+
+    Alone, in options and in lists they are made into resources; anywhere else they stay `Resource`.
+    """
+    match kind:
+        case wit.Handle():
+            return resources
+        case wit.OptionOf(inner) | wit.ListOf(inner):
+            return taken_resources(inner, resources)
+        case _:
+            return {}
+
+
 def returned_type(func: wit.Func) -> wit.Type | None:
     """The type of what an operation returns: where its function has a `result`, what `ok` carries."""
     return func.result.ok if isinstance(func.result, wit.ResultOf) else func.result

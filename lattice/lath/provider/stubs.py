@@ -16,7 +16,7 @@ from lath.codec import python_name
 from lath.names import InterfaceName
 from lath.provider.base import Provider
 from lath.provider.operation import wit_name
-from lath.provider.python_types import NamedType, python_type, returned_type
+from lath.provider.python_types import NamedType, python_type, returned_type, taken_resources
 from lath.streamed.signature import content_of
 from lath.wit import types as wit
 from lath.wit.text import func_text, identifier, keyword_of, members, mentioned_types, named_types
@@ -122,7 +122,7 @@ def signature(
         own = _resource_of(function)
         names[0] = f"{own}_" if own in names[1:] else own
     call = "call_" if "call" in names else "call"
-    kinds = [_python(param.type, variables) for param in func.params]
+    kinds = [_python(param.type, taken_resources(param.type, variables)) for param in func.params]
     params = ["self", f"{call}: Call[{held}]", *map("{}: {}".format, names, kinds)]
     result = _python(returned_type(func), variables)
     head = f"    async def {method_names(interface)[function]}("
