@@ -29,6 +29,11 @@ CLEAN: Final = (
 """Takes back what a component may have changed in a session; not its prepared statements, which are kept."""
 NOTHING: Final = "\n;SELECT"
 """Ends a script, since asyncpg fails at one that is empty."""
+ENUM_ARRAYS: Final = (
+    "SELECT a.oid::text FROM pg_catalog.pg_type a JOIN pg_catalog.pg_type e ON e.oid = a.typelem"
+    " WHERE e.typtype = 'e' AND a.oid = ANY(pg_catalog.string_to_array($1::text, ',')::pg_catalog.oid[])"
+)
+"""Of some types, by their numbers, those that are arrays of an enum."""
 MONEY_DIGITS: Final = "SELECT scale(1::money::numeric)"
 _STALE: Final = (
     asyncpg.InvalidCachedStatementError,
@@ -134,6 +139,7 @@ class Session:
         statement = self._statements.get(sql)
         if statement is None:
             prepared = await self.connection.prepare(sql)
+            await self._learn(prepared)
             statement = Statement(
                 prepared,
                 self._values.parameters(prepared.get_parameters()),
@@ -145,6 +151,13 @@ class Session:
         else:
             self._statements.move_to_end(sql)
         return statement
+
+    async def _learn(self, prepared: PreparedStatement[asyncpg.Record]) -> None:
+        columns = (column.type for column in prepared.get_attributes())
+        arrays = self._values.unknown_arrays([*prepared.get_parameters(), *columns])
+        if arrays:
+            rows = await self.connection.fetch(ENUM_ARRAYS, ",".join(map(str, arrays)))
+            self._values.learn(arrays, {int(row[0]) for row in rows})
 
     async def _prepared(self, sql: str, run: Callable[[Statement], Awaitable[T]]) -> T:
         """Runs a statement; one that is stale is prepared anew, once, outside of transactions."""

@@ -7,7 +7,7 @@ is refused in words, and nothing has happened.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -47,6 +47,16 @@ class Values:
 
     def __init__(self, money_digits: int) -> None:
         self._scalars = {**SCALARS, "money": money(money_digits)}
+        self._enum_arrays: dict[int, bool] = {}
+
+    def unknown_arrays(self, types: Iterable[Type]) -> list[int]:
+        """The arrays among types of which nobody has said yet whether they are of an enum (`learn`)."""
+        arrays = {kind.oid for kind in types if kind.kind == "array" and kind.schema != _CATALOG}
+        return sorted(arrays - self._enum_arrays.keys())
+
+    def learn(self, arrays: Iterable[int], of_enums: Container[int]) -> None:
+        """Which arrays are of an enum: only those are safe, since asyncpg reads others as text."""
+        self._enum_arrays.update({oid: oid in of_enums for oid in arrays})
 
     async def register(self, connection: asyncpg.Connection[Any]) -> None:
         """Has a connection hand over values as they cross. Asks the server nothing."""
@@ -155,7 +165,9 @@ class Values:
         return None if scalar is None else scalar.from_server
 
     def _element(self, array: Type) -> Scalar | None:
-        element = self._scalars.get(array.name.removesuffix("[]")) if array.schema == _CATALOG else None
+        if array.schema != _CATALOG:
+            return TEXT if self._enum_arrays.get(array.oid) else None
+        element = self._scalars.get(array.name.removesuffix("[]"))
         return element if element is not None and element.array_case else None
 
     def _scalar(self, name: str, schema: str) -> Scalar | None:

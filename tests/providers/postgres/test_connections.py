@@ -10,10 +10,10 @@ from postgres_databases import activity, beside, config_of, connections
 from postgres_server import PostgresServer
 
 from lath.codec import Variant
-from lath.errors import DeadlineExceeded
+from lath.errors import DeadlineExceeded, NotFound
 from lath.model import LinkSelector
 from lath.testing import eventually
-from lath.testing.postgres_contract import QUERY, Database, int8, refused, text
+from lath.testing.postgres_contract import QUERY, Database, Opened, int8, refused, text
 from lath.testing.provider import ProviderTest
 
 from .conftest import Linking
@@ -60,11 +60,18 @@ async def test_a_transaction_whose_call_was_cancelled_is_rolled_back(linking: Li
     await database.batch("CREATE TABLE kept (id bigint)")
     transaction = await database.begin()
     await transaction.exec("INSERT INTO kept VALUES (1)")
-    with pytest.raises(DeadlineExceeded):
-        await database.transactions.within(300).call(
-            "lath:postgres/transactions", "[method]transaction.query", transaction.handle, SLEEP, []
-        )
-    await transaction.until_gone()
+    hurried = Opened(database.transactions.within(300), transaction.handle)
+
+    async def gone() -> bool:
+        try:
+            await hurried.query(SLEEP)
+        except DeadlineExceeded:
+            return False
+        except NotFound:
+            return True
+        raise AssertionError("it slept for a minute")
+
+    await eventually(gone)
     assert await database.count("kept") == 0
 
 
