@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -24,8 +24,10 @@ HIDE_CHARS_MIN: Final = 4
 """Shorter values are looked for nowhere: they stand in every second word by chance."""
 _LINE_CHARS_MIN: Final = 16
 """Of a value of several lines each one is hidden too: messages quote keys in part."""
-_FORMS_MAX: Final = 4096
-"""Those of the values opened last are kept: each is looked for in every line that is logged."""
+_VALUES_MAX: Final = 1024
+"""Of those opened last."""
+_FORMS_FEW: Final = 64
+"""So many forms are each looked for in a text; of more, only those whose first characters stand in it."""
 
 
 def redacted(values: Mapping[str, str]) -> dict[str, str]:
@@ -37,10 +39,17 @@ def redacted(values: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Hidden:
-    """The forms in which opened secrets might show in a text, the longest first."""
+    """What is hidden.
 
+    Attributes:
+        values: The values, the one opened last at the end, with the forms in which each might show in a text.
+        forms: Those of all of them, the longest first.
+        starts: The first characters of each.
+    """
+
+    values: Final[dict[str | bytes, tuple[str, ...]]] = {}
     forms: tuple[str, ...] = ()
-    by_age: Final[dict[str, None]] = {}
+    starts: frozenset[str] = frozenset()
 
 
 _hidden: Final = _Hidden()
@@ -48,43 +57,51 @@ _hidden: Final = _Hidden()
 
 def hide(value: str | bytes) -> None:
     """Shows a value nowhere from now on, in this process."""
-    for form in _forms(value):
-        _hidden.by_age.pop(form, None)
-        _hidden.by_age[form] = None
-    while len(_hidden.by_age) > _FORMS_MAX:
-        del _hidden.by_age[next(iter(_hidden.by_age))]
-    _hidden.forms = tuple(sorted(_hidden.by_age, key=len, reverse=True))
+    known = _hidden.values.pop(value, None)
+    _hidden.values[value] = known if known is not None else tuple(_forms(value))
+    if known is not None:
+        return
+    if len(_hidden.values) > _VALUES_MAX:
+        del _hidden.values[next(iter(_hidden.values))]
+    forms = {form for forms in _hidden.values.values() for form in forms}
+    _hidden.forms = tuple(sorted(forms, key=len, reverse=True))
+    _hidden.starts = frozenset(form[:HIDE_CHARS_MIN] for form in forms)
 
 
 def forget() -> None:
     """Hides nothing any more. For tests: one process is many participants there, one after the other."""
-    _hidden.by_age.clear()
+    _hidden.values.clear()
     _hidden.forms = ()
 
 
 def scrubbed(text: str) -> str:
     """`text` without any value that is hidden."""
-    for form in _hidden.forms:
+    for form in _hidden.forms if len(_hidden.forms) <= _FORMS_FEW else _candidates(text):
         if form in text:
             text = text.replace(form, HIDDEN)
     return text
+
+
+def _candidates(text: str) -> Sequence[str]:
+    """The forms that may stand in a text, the longest first."""
+    size = HIDE_CHARS_MIN
+    starts = _hidden.starts.intersection(text[at : at + size] for at in range(len(text) - size + 1))
+    return [form for form in _hidden.forms if form[:size] in starts] if starts else []
 
 
 def _forms(value: str | bytes) -> Iterator[str]:
     """A value as it is, and as JSON, Python, URLs and base64 write it."""
     data = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
     text = value if isinstance(value, str) else value.decode("utf-8", "replace")
-    lines = [line.strip() for line in text.splitlines()]
-    for part in (text, text.strip(), *(line for line in lines if len(line) >= _LINE_CHARS_MIN)):
+    for part in (text, text.strip()):
         if len(part) >= HIDE_CHARS_MIN:
-            yield from {
-                part,
-                json.dumps(part)[1:-1],
-                json.dumps(part, ensure_ascii=False)[1:-1],
-                repr(part)[1:-1],
-                quote(part, safe="", errors="replace"),
-                quote_plus(part, errors="replace"),
-            }
+            yield part
+            yield json.dumps(part)[1:-1]
+            yield json.dumps(part, ensure_ascii=False)[1:-1]
+            yield repr(part)[1:-1]
+            yield quote(part, safe="", errors="replace")
+            yield quote_plus(part, errors="replace")
+    yield from (line for line in map(str.strip, text.splitlines()) if len(line) >= _LINE_CHARS_MIN)
     if len(data) >= HIDE_CHARS_MIN:
         yield repr(data)[2:-1]
         yield base64.b64encode(data).decode()

@@ -285,6 +285,8 @@ async def test_no_value_and_no_key_is_in_anything_that_a_whole_run_leaves_or_say
     said |= await asyncio.to_thread(everything_under, home, key_file)
     assert any("/store/" in name for name in said) and any("/traces/" in name for name in said)
     assert any(b"cannot sign in with" in data for name, data in said.items() if name.endswith(".log"))
+    spans = b"".join(data for name, data in said.items() if "/traces/" in name)
+    assert b"wasmcloud:secrets/reveal.reveal" in spans and b'"lath.secret":"pw"' in spans
     seeds = await asyncio.to_thread(seeds_of, key_file)
     assert len(seeds) == 2
     wanted = [value.encode() for value in values] + [base64.b64encode(v.encode()) for v in values]

@@ -98,6 +98,15 @@ def test_each_line_of_a_key_is_hidden() -> None:
     assert line not in scrubbed(f"could not parse {line!r}")
 
 
+def test_of_many_values_each_is_hidden() -> None:
+    values = [f"{number:06x}-{number}" for number in range(500)]
+    for value in values:
+        hide(value)
+    text = " ".join(values)
+    assert scrubbed(f"x{text}y") == "x" + " ".join([HIDDEN] * 500) + "y"
+    assert scrubbed(values[7][:-1]) == values[7][:-1] and scrubbed("abc") == "abc" and scrubbed("") == ""
+
+
 def test_what_is_shorter_than_four_characters_is_not_looked_for() -> None:
     hide("abc")
     assert scrubbed("abcdef") == "abcdef"
