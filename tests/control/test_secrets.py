@@ -211,6 +211,7 @@ async def up(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
 
 
 @pytest.mark.xdist_group("local lattices")
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_no_value_and_no_key_is_in_anything_that_a_whole_run_leaves_or_says(
     up: str, home: Path, tmp_path: Path

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from lath.errors import Conflict, InvalidArgument, NotFound, Unavailable
+from lath.provider import Provider
+from lath.provider.runner import start_of_flags
 from lath.secrets import LatticeKeys, ParticipantKeys, new_seed, seal, unseal
 from lath.secrets.keyfile import (
     add_seed,
@@ -17,6 +19,7 @@ from lath.secrets.keyfile import (
     read_participant_keys,
     write_private,
 )
+from lath.secrets.keys import key_text
 
 SEED = bytes(range(32))
 
@@ -131,3 +134,21 @@ def test_a_provider_that_stands_alone_has_its_own_keys_in_a_file(tmp_path: Path)
     with pytest.raises(Conflict, match="is there already"):
         write_private(path, "other", replace=False)
     assert read_participant_keys(path, "pg").private == keys.private
+
+
+def test_a_provider_that_stands_alone_is_started_with_its_key_file(tmp_path: Path) -> None:
+    keys = LatticeKeys("default", [SEED]).of("pg")
+    path = tmp_path / "pg.key"
+    write_private(path, participant_text(keys))
+    for flags, environ in (
+        (["--id", "pg", "--secrets-key", str(path)], {}),
+        (["--id", "pg"], {"LATH_SECRETS_KEY": str(path)}),
+    ):
+        start = start_of_flags(Provider, flags, environ)
+        given = start.keys()
+        assert given is not None and given.private == keys.private
+        assert key_text(keys.private[0]) not in repr(start)
+    assert start_of_flags(Provider, ["--id", "pg"], {}).keys() is None
+    for wrong in (["--id", "web", "--secrets-key", str(path)], ["--secrets-key", str(tmp_path / "none")]):
+        with pytest.raises(InvalidArgument, match=r"has the key of pg|no key file"):
+            start_of_flags(Provider, wrong, {})
