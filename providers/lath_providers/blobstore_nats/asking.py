@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 
 from lath.bus import Bus
 from lath.bus.jetstream import JetStreamError
-from lath.errors import ConnectionLost, DeadlineExceeded, NotConnected, Unavailable
+from lath.errors import ConnectionLost, DeadlineExceeded, NotConnected, PermissionDenied, Unavailable
 from lath.provider import BackendLost
 
 
@@ -19,6 +19,7 @@ def asking(bus: Bus) -> Iterator[None]:
 
     Raises:
         BackendLost: There is no connection, or it broke.
+        PermissionDenied: The server does not permit it.
         Unavailable: No answer came in time, or nobody serves JetStream there.
     """
     try:
@@ -27,6 +28,8 @@ def asking(bus: Bus) -> Iterator[None]:
         raise BackendLost(e.message, may_have_run=False) from e
     except ConnectionLost as e:
         raise BackendLost(f"the connection to {bus.url} broke") from e
+    except PermissionDenied as e:
+        raise PermissionDenied(f"{bus.url}: {e.message}: name credentials in the link's config") from e
     except DeadlineExceeded as e:
         raise Unavailable(f"{bus.url} gave no answer in time; what was asked may have been done") from e
     except NatsError as e:

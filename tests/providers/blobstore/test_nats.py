@@ -137,6 +137,16 @@ async def test_bytes_that_do_not_have_their_digest_are_not_read_to_the_end(
     assert "digest" in await refusal(photos.read("object"))
 
 
+async def test_credentials_that_may_not_use_streams_fail_the_link_saying_so(running: ProviderTest) -> None:
+    narrow = {"user": "narrow", "password": "a", "permissions": {"publish": ["$O.>"], "subscribe": [">"]}}
+    async with Server(config={"authorization": {"users": [narrow]}}) as server:
+        link = await running.put(config={"url": server.url, "user": "narrow", "password": "a"})
+        held = await running.settled(link)
+        assert held.state == "failed"
+        assert "permit" in (held.error or "")
+        assert "credentials" in (held.error or "")
+
+
 # --- config ------------------------------------------------------------------------------------------
 
 

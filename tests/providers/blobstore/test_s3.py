@@ -102,7 +102,7 @@ async def test_a_write_that_ends_otherwise_leaves_no_parts(
     await stuck.wait()
     await eventually(lambda: parts(server, bucket))
     writing.cancel()
-    await eventually(lambda: parts(server, bucket) == [])
+    await eventually(lambda: parts(server, bucket) == [], 20)
     await container.write("whole", stream_of(20 * MIB), timeout_ms=60_000)
     assert await container.names() == ["whole"]
     assert (await container.object_info("whole")).size == 20 * MIB
