@@ -76,6 +76,7 @@ class Http1Connection(HttpToolsProtocol):
         self._latest: Http1Exchange | None = None  # the one that is being read
         self._held = b""
         self._in_head = False
+        self._began = False  # a head, in what is being parsed
         self._replaying = False
         self._head_bytes = 0
         self._quiet_bytes = 0
@@ -175,6 +176,10 @@ class Http1Connection(HttpToolsProtocol):
         self._quiet_bytes += len(data)
         try:
             self.parser.feed_data(data)
+            if self._began:
+                self._began = False
+                if self._in_head:  # most heads come in one piece, and nothing waits for their rest
+                    self._wait()
             if self._quiet_bytes > self._settings.header_bytes_max:
                 self._fail(_too_large())
         except httptools.HttpParserUpgrade as upgrade:
@@ -211,7 +216,7 @@ class Http1Connection(HttpToolsProtocol):
             return
         self.url, self.headers = b"", []
         self._in_head, self._head_bytes = True, 0
-        self._wait()
+        self._began = True
 
     def on_url(self, url: bytes) -> None:
         if not self._replaying:

@@ -96,22 +96,27 @@ class Running:
         served: Whose it is.
     """
 
-    __slots__ = ("_scope", "_served", "_verdict")
+    __slots__ = ("_cancelled", "_cancelling", "_ending", "_served", "_task", "_verdict")
 
     def __init__(self, served: ServedLink) -> None:
         self._served = served
-        self._scope = asyncio.timeout(None)
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0  # how often others had cancelled it before
+        self._cancelled = False  # here
+        self._ending: asyncio.Handle | None = None
         self._verdict: Refusal | None = None
 
     def end(self, verdict: Refusal) -> None:
         """Cancels what runs inside; the block raises `verdict`. The first verdict stands."""
         if self._verdict is None:
             self._verdict = verdict
-            self._scope.reschedule(asyncio.get_running_loop().time())
+            self._ending = asyncio.get_running_loop().call_soon(self._cancel)
 
     async def __aenter__(self) -> Self:
+        self._task = asyncio.current_task()
+        assert self._task is not None, "requests are handled in tasks"
+        self._cancelling = self._task.cancelling()
         self._served.entered(self)
-        await self._scope.__aenter__()
         return self
 
     async def __aexit__(
@@ -120,14 +125,20 @@ class Running:
         self._served.left(self)
         ended = self._verdict
         self._verdict = ended or _OVER
-        try:
-            await self._scope.__aexit__(kind, error, trace)
-        except TimeoutError:
-            if ended is None:
-                raise
+        if ended is None or self._task is None or self._ending is None:
+            return
+        self._ending.cancel()
+        others = self._task.uncancel() > self._cancelling if self._cancelled else False
+        if self._cancelled and not others and isinstance(error, asyncio.CancelledError):
             raise ended from None
-        if ended is not None and isinstance(error, Exception):
+        if isinstance(error, Exception):
             raise ended from error  # what was ended has failed before it could be cancelled
+
+    def _cancel(self) -> None:
+        """As `asyncio.timeout` does, without its timer."""
+        if self._task is not None:
+            self._cancelled = True
+            self._task.cancel()
 
 
 _OVER: Final = Refusal(500, "the request has ended")

@@ -183,7 +183,7 @@ async def test_a_guest_that_does_not_read_holds_its_client_back() -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 async def test_a_large_body_passes_both_ways_as_a_stream(version: int) -> None:
-    size = 20 * 2**20
+    size = (20 if version == 1 else 4) * 2**20  # both ends of HTTP/2 are Python here
     async with fronting(echo, body_bytes_max=str(size)) as front:
         if version == 1:
             async with await front.client() as client:
