@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lath.provider import BackendLost, Link, OpError
@@ -65,8 +66,13 @@ class Probes:
         if task is None:
             task = asyncio.create_task(self._ask(config), name="try a database")
             self._running[config] = task
-            task.add_done_callback(lambda _: self._running.pop(config, None))
+            task.add_done_callback(partial(self._asked_for, config))
         return await asyncio.shield(task)
+
+    def _asked_for(self, config: PostgresConfig, task: asyncio.Task[Known]) -> None:
+        self._running.pop(config, None)
+        if not task.cancelled():
+            task.exception()  # whoever asked may have been cancelled meanwhile
 
     async def close(self) -> None:
         """Ends what still asks."""
