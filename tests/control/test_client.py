@@ -8,17 +8,19 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from blob_provider import Blobs
 from lath_command import TEXTSTATS, Lath
 from nats.aio.msg import Msg
 from resource_guests import COUNTERS, COUNTERS_NAME
 
-from lath.bus import BucketStore, jetstream
+from lath.bus import BucketStore, Bus, jetstream
 from lath.bus.buckets import stream_config
 from lath.codec import ComponentHandle, Record, Resource
 from lath.codec.handles import parse_tokens
 from lath.errors import Conflict, InvalidArgument, LinkNotFound, NotFound
 from lath.model import CloudEvent, ComponentLimits, LinkSelector, LinkSpec
 from lath.names import CLIENT_SOURCE
+from lath.provider import ProviderInstance
 from lath.server import Server
 from lath.subjects import RENEW_FUNCTION, handle_notice
 from lath.testing import eventually
@@ -80,6 +82,18 @@ async def test_calls_go_wrong_with_their_own_error(client: Client) -> None:
         await client.call("textstats", "demo:text/stats@2.0.0#count", "a")
     with pytest.raises(InvalidArgument, match="text"):
         await client.call("textstats", "demo:text/stats.count", 5)
+
+
+async def test_a_call_with_a_stream_of_bytes_is_refused_in_words(
+    client: Client, nats_server: Server, lattice: str
+) -> None:
+    async with (
+        await Bus.connect(nats_server.url, lattice=lattice, name="blobs") as bus,
+        ProviderInstance(Blobs(), bus, provider_id="blobs"),
+    ):
+        await eventually(lambda: client.presence.instances("blobs"))
+        with pytest.raises(InvalidArgument, match="takes or gives a stream of bytes"):
+            await client.call("blobs", "wasi:blobstore/container#[method]container.list-objects", None)
 
 
 async def test_a_client_holds_the_resources_of_a_component(client: Client, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from blob_components import KEEPER, keeper
 from blob_provider import Blobs
 
 from lath.bus import Bus
+from lath.config import ConfigStore
 from lath.errors import LathError
 from lath.model import PRESENCE_TTL_MS, Link, LinkSelector, LinkSpec
 from lath.provider import ProviderInstance
@@ -27,6 +28,7 @@ from lath_host.engine.blobs.outgoing import UNSENT_BYTES_MAX
 from lath_host.providers.builtin import BuiltinProvider
 from lath_host.providers.supervisor import ProviderSpec
 from lath_host.testing import InProcessLattice
+from lath_providers.blobstore_fs.provider import BlobstoreFs
 
 MIB = 1024 * 1024
 RESIDENT_MIB_MAX = 16
@@ -74,15 +76,16 @@ class Way:
             await eventually(lambda port=port: port.idle, what="no stream to be left on the bus")  # type: ignore[misc]
 
 
-async def link(way: Way, name: str = "default") -> Link:
+async def link(way: Way, name: str = "default", config: str = "") -> Link:
     spec = LinkSpec(
         source_id="app", target="blobs", name=name, wit_namespace="wasi", wit_package="blobstore",
-        interfaces=("blobstore", "container"),
+        interfaces=("blobstore", "container"), target_config=(config,) if config else (),
     )  # fmt: skip
     put = await way.lattice.links.put(spec)
     for host in way.lattice.hosts:
         await host.services.routes.settled(put.key, put.revision)
-    await way.instance.settled(put.key, put.revision)
+    held = await way.instance.settled(put.key, put.revision)
+    assert held.state == "active", held.error
     return put
 
 
@@ -330,3 +333,25 @@ async def test_imports_with_labels_go_by_the_links_of_their_names(way: Way) -> N
     assert await way.call("write", "x", 1000) == 1000
     assert await way.call("read") == 1000
     assert await way.call("list", count=3) == 1
+
+
+async def test_an_object_that_a_guest_writes_is_a_file_of_the_providers_folder(
+    lattice_in_process: InProcessLattice, tmp_path: Path
+) -> None:
+    lattice, folder = lattice_in_process, tmp_path / "c"
+    folder.mkdir()
+    await ConfigStore(lattice.bus).put("files", {"root": str(tmp_path), "containers": "c"})
+    async with (
+        await Bus.connect(lattice.server.url, lattice=lattice.bus.lattice, name="blobs") as bus,
+        ProviderInstance(BlobstoreFs(), bus, provider_id="blobs") as instance,
+    ):
+        way = Way(lattice, instance, Blobs())
+        await lattice.start_component("app", keeper())
+        await link(way, config="files")
+        assert await way.call("write", "x", 3 * MIB) == 3 * MIB
+        assert (folder / "x").read_bytes() == b"a" * 3 * MIB
+        assert await way.call("through") == 0
+        assert (folder / "copy").read_bytes() == (folder / "x").read_bytes()
+        assert await way.call("write-and-drop", "x", 1000) == 1000
+        assert await way.call("info") == 3 * MIB
+        assert await way.call("list", count=1) == 2
