@@ -32,6 +32,10 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "build": ("componentize_py",),
     "http": ("aiohttp", "httptools", "hypercorn", "uvicorn"),
     "otlp": ("opentelemetry.exporter.otlp.proto.http",),
+    "postgres": ("asyncpg",),
+    "redis": ("redis",),
+    "s3": ("obstore",),
+    "schedule": ("cronsim",),
 }
 """The extras of lath that change what it can do, with what each installs."""
 NAMED_MAX: Final = 10

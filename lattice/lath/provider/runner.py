@@ -23,7 +23,7 @@ from typing import Final, NoReturn
 
 from lath import telemetry
 from lath.bus import Bus, Credentials
-from lath.errors import InvalidArgument, NotConnected, NotFound, PermissionDenied
+from lath.errors import InvalidArgument, LathError, NotConnected, NotFound, PermissionDenied
 from lath.model import PRESENCE_TTL_MS, parse
 from lath.provider.base import Provider
 from lath.provider.instance import ProviderInstance
@@ -190,6 +190,9 @@ async def _run(cls: type[Provider], start: ProviderStart | None) -> int:
     except InvalidArgument as e:
         _log.error("cannot start", error=e.message)
         return EXIT_USAGE
+    except LathError as e:
+        _log.error("the provider failed", error=str(e))
+        return EXIT_FAILED
     except Exception:
         _log.exception("the provider failed")
         return EXIT_FAILED
