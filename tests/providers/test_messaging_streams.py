@@ -167,7 +167,7 @@ async def test_a_message_comes_again_after_a_failure_and_later_each_time(
 async def test_messages_wait_for_a_component_that_is_away_and_use_up_no_delivery(
     components: Components, app: Sends, bus: Bus
 ) -> None:
-    await components.feed("late", **{**GIVE_UP, "deliveries_max": "1", "ack_wait_ms": "300"})
+    await components.feed("late", **{**GIVE_UP, "deliveries_max": "1"})
     await app.publish("orders.new", b"1")
 
     async def held() -> bool:
@@ -183,11 +183,12 @@ async def test_messages_wait_for_a_component_that_is_away_and_use_up_no_delivery
 async def test_a_component_may_take_longer_than_the_server_waits(
     components: Components, app: Sends, bus: Bus
 ) -> None:
-    inbox = await components.taker(**STREAM, ack_wait_ms="200", concurrency_max="1")
+    inbox = await components.taker(**STREAM, ack_wait_ms="2000", concurrency_max="1")
     loop = asyncio.get_running_loop()
 
     async def work(message: Record) -> None:
-        await asyncio.wait([loop.create_future()], timeout=0.7)
+        if message.subject == "orders.slow":
+            await asyncio.wait([loop.create_future()], timeout=3)
 
     inbox.on_message = work
     await app.publish("orders.slow", b"1")

@@ -218,7 +218,7 @@ class MessagingContract(ProviderContract):
     async def test_a_message_that_fails_keeps_no_other_from_being_handled(
         self, components: Components, app: Sends
     ) -> None:
-        inbox = await components.taker("orders", concurrency_max="1", timeout_ms="200")
+        inbox = await components.taker("orders", concurrency_max="1", timeout_ms="1500")
 
         async def fail(message: Record) -> None:
             match message.body:
