@@ -19,7 +19,7 @@ from lath.testing import eventually
 from lath.testing.messaging import Components, Sends
 from lath.testing.process import ProviderProcess
 from lath.testing.provider import ProviderTest
-from lath_providers.messaging_nats import MessagingNats
+from lath_providers.messaging_nats import MessagingNats, pull
 
 ORDERS, DEAD = "ORDERS", "DEAD"
 STREAM = {"stream": ORDERS, "subscriptions": "orders.>", "backoff_ms": "1"}
@@ -178,6 +178,25 @@ async def test_messages_wait_for_a_component_that_is_away_and_use_up_no_delivery
     await inbox.has(b"1")
     await settled(bus, acknowledged=1)
     assert await stored(bus, DEAD) == 0
+
+
+async def test_a_component_that_keeps_all_that_may_be_held_for_long_does_not_look_like_a_dead_server(
+    components: Components, app: Sends, bus: Bus, running: ProviderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "HEARTBEAT_S", 0.1)
+    inbox = await components.taker(**STREAM, in_flight_max="1", concurrency_max="1")
+    active: list[bool] = []
+
+    async def work(message: Record) -> None:
+        with monkeypatch.context() as impatient:
+            impatient.setattr(pull, "SILENT_S", 0.0)
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.5)
+        active.append(all_active(running))
+
+    inbox.on_message = work
+    await app.publish("orders.new", b"1")
+    await settled(bus, acknowledged=1)
+    assert active == [True]
 
 
 async def test_a_component_may_take_longer_than_the_server_waits(
@@ -369,13 +388,23 @@ async def test_a_draining_provider_finishes_its_work_and_hands_the_rest_back(
     inbox.on_message = wait
     for number in range(5):
         await app.publish("orders.new", b"%d" % number)
-    await eventually(lambda: inbox.messages)
-    draining = asyncio.create_task(components.test.provider.drain())
 
-    async def handed_back() -> bool:
+    async def all_held() -> bool:
         return (await consumer(bus))["num_ack_pending"] == 5
 
-    await eventually(handed_back)
+    async def one_asks() -> bool:
+        return (await consumer(bus))["num_waiting"] > 0
+
+    await eventually(all_held)
+    await eventually(lambda: inbox.messages)
+    await eventually(one_asks)
+    draining = asyncio.create_task(components.test.provider.drain())
+
+    async def nobody_asks() -> bool:
+        return not await one_asks()
+
+    await eventually(nobody_asks)
+    assert await all_held()
     go_on.set()
     await draining
     assert inbox.bodies == [b"0"]

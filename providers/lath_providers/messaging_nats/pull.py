@@ -116,6 +116,8 @@ class Pull:
         self._numbers += 1
         body = {"batch": count, "expires": int(EXPIRES_S * _NS), "idle_heartbeat": int(HEARTBEAT_S * _NS)}
         if self._bus.nc.post(self._subject, json.dumps(body).encode(), f"{self._inbox}{self._numbers}"):
+            if not self._asked:
+                self._heard_at = self._loop.time()
             self._asked += count
         else:
             self._later(AGAIN_S, self._ask)
@@ -150,7 +152,10 @@ class Pull:
             self._later(AGAIN_S, self._ask)
 
     def _listen(self) -> None:
-        if self._loop.time() - self._heard_at > SILENT_S:
+        now = self._loop.time()
+        if not self._asked:  # all that may be held is held, so the server has nothing to say
+            self._heard_at = now
+        if now - self._heard_at > SILENT_S:
             self._gone(f"consumer {self._consumer} has not been heard of for {SILENT_S:g} s")
         else:
             self._later(HEARTBEAT_S, self._listen)

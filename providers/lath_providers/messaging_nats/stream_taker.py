@@ -97,10 +97,13 @@ class StreamTaker:
     async def drain(self) -> None:
         """Takes no more messages, hands back those that wait, and finishes those in work."""
         self._leaving = True
-        while self._waiting:
-            self._hand_back(self._waiting.popleft())
-        if self._pull is not None:
-            await self._pull.stop()
+        left, self._waiting = self._waiting, deque()
+        try:
+            if self._pull is not None:
+                await self._pull.stop()
+        finally:  # not before: the stream would bring them to this instance once more
+            for msg in left:
+                self._hand_back(msg)
         while self._workers:
             await asyncio.wait(self._workers)
         with contextlib.suppress(LathError):
