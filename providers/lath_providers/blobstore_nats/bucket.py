@@ -34,8 +34,6 @@ from lath_providers.blobstore_nats.asking import asking, refusing
 PAGE_NAMES_MAX: Final = 1_000
 PAGE_S: Final = 5.0
 """How long a page of names may take to come."""
-LEFT_S: Final = 0.5
-"""How long to wait for names that were deleted while their page was on its way."""
 CONSUMER_KEPT_S: Final = 30.0
 """A consumer that could not be deleted goes by itself."""
 
@@ -145,13 +143,20 @@ class Bucket:
         return Blob(size, self._bytes(name, meta, first, size))
 
     async def put(self, name: str, data: AsyncIterator[bytes]) -> None:
-        """Writes an object: its bytes, acknowledged one chunk after the other, then that it is there."""
+        """Writes an object: its bytes, acknowledged one chunk after the other, then that it is there.
+
+        Where the word on the second is not heard, the bytes stay: the object may have them.
+        """
         await self._meta(name)  # whether there is a bucket
         nuid = secrets.token_hex(16)
         try:
             written = await self._put_chunks(nuid, data)
-            replaced = await self._put_meta(name, {"name": name, "nuid": nuid, **written})
         except BaseException:
+            await self._purge_if_possible(nuid)
+            raise
+        try:
+            replaced = await self._put_meta(name, {"name": name, "nuid": nuid, **written})
+        except _Refused:
             await self._purge_if_possible(nuid)
             raise
         await self._purge_if_possible(replaced.nuid)
@@ -205,7 +210,7 @@ class Bucket:
             except JetStreamError as e:
                 if e.code in WRONG_LAST_SEQUENCE:
                     raise Conflict("another write came first") from e
-                raise Unavailable(f"{self._bus.url}: {e.message}") from e
+                raise _Refused(f"{self._bus.url}: {e.message}") from e
             except Unavailable:
                 if await self.created_at() is None:
                     raise no_such_container(self._container) from None
@@ -324,6 +329,10 @@ class Bucket:
                 if e.code == MESSAGE_NOT_FOUND:
                     raise _NoMessage("there is no such message") from e
                 raise Unavailable(f"{self._bus.url}: {e.message}") from e
+
+
+class _Refused(Unavailable):
+    """The server has not stored a message, for certain."""
 
 
 class _NoMessage(NotFound):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 from nats.js.object_store import ObjectStore
 from pytest_asyncio import fixture
 
-from lath.bus import Bus
-from lath.errors import LathError
+from lath.bus import Bus, jetstream
+from lath.errors import DeadlineExceeded, LathError
 from lath.provider import Provider
 from lath.server import Server
 from lath.testing import eventually
@@ -116,6 +116,24 @@ async def test_only_the_bytes_of_what_is_there_are_kept(photos: OpenContainer, b
     assert await stored_messages(bus) == 2 + 1
     await photos.delete("object")
     assert await stored_messages(bus) == 0
+
+
+async def test_a_write_whose_last_word_is_not_heard_does_not_take_the_bytes_from_under_the_object(
+    photos: OpenContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await photos.write("object", b"old")
+    publish = jetstream.publish
+
+    async def unheard(bus: Bus, subject: str, data: bytes, *, headers: Mapping[str, str]) -> int:
+        sequence = await publish(bus, subject, data, headers=headers)
+        if ".M." in subject:
+            raise DeadlineExceeded("no answer")
+        return sequence
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jetstream, "publish", unheard)
+        assert "no answer in time" in await refusal(photos.write("object", b"new"))
+    assert await photos.read("object") == b"new"
 
 
 async def test_parts_are_found_among_the_chunks_of_others(photos: OpenContainer) -> None:
