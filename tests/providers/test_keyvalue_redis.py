@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from ports import free_port
 from pytest_asyncio import fixture
-from redis_server import LIMITED_USER, PASSWORD, RedisServer, free_port, redis_server
+from redis_server import LIMITED_USER, PASSWORD, RedisServer, redis_server
 
 from lath.bus import Bus
 from lath.model import LinkSelector

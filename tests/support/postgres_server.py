@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Final
 
 import pg8000.native
 import pytest
+from ports import free_port
 
 _UNPRIVILEGED: Final = ("postgres", "nobody")
 """Whom it runs as where the tests run as root, which it refuses."""
@@ -75,7 +75,7 @@ class Cluster:
         self._programs = binaries()
         self._user = _unprivileged() if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="lath-postgres-"))
-        self.server = PostgresServer(_free_port(), "lath", "a password of the test's")
+        self.server = PostgresServer(free_port(), "lath", "a password of the test's")
         if self._user is not None:
             shutil.chown(self._folder, self._user)
 
@@ -158,10 +158,3 @@ def postgres_server(settings: str = "") -> Iterator[PostgresServer]:
 def _unprivileged() -> str:
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next(name for name in _UNPRIVILEGED if name in known)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

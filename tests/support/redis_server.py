@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +16,7 @@ from typing import Final
 
 import pytest
 import redis
+from ports import free_port
 
 PASSWORD: Final = "a-password-of-the-test"
 LIMITED_USER: Final = "limited"
@@ -125,12 +124,3 @@ def _binary() -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
-
-
-def free_port() -> int:
-    """Below the range of outgoing connections: else a client that retries could connect to itself."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from subprocess import DEVNULL, Popen
 from typing import Final
 
 import pytest
+from ports import free_port
 
 from lath.testing import eventually
 
@@ -54,7 +54,7 @@ class S3Server:
     """
 
     def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.data = folder / "data"
         self._folder = folder
         self._tls = certificate
@@ -151,10 +151,3 @@ def _established(port: int) -> Iterator[str]:
         local, remote, state, inode = (line.split()[at] for at in (1, 2, 3, 9))
         if local.endswith(f":{port:04X}") and state == "01" and inode != "0":
             yield f"{remote} {inode}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
