@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
@@ -289,12 +290,16 @@ class Bucket:
             raise no_such_container(self._container)
         with refusing(self._bus):
             pull = await js.pull_subscribe(self._meta_subject_of("*"), stream=self._stream, config=config)
+            messages: list[Msg] = []
             try:
                 info = await pull.consumer_info()
                 waiting = min(info.num_pending or 0, PAGE_NAMES_MAX)
-                messages = await pull.fetch(waiting, timeout=PAGE_S) if waiting else []
-            except NatsTimeoutError:
-                messages = []
+                if waiting:
+                    with suppress(NatsTimeoutError):
+                        messages = await pull.fetch(waiting, timeout=PAGE_S)
+                    # Nothing came: all were deleted meanwhile, else this is no end of the names.
+                    if not messages and (await pull.consumer_info()).num_pending:
+                        raise Unavailable(f"{self._bus.url} gave no names in time")
             finally:
                 with suppress(Exception):
                     await pull.unsubscribe()

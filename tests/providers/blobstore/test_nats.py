@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
 from nats.js.object_store import ObjectStore
 from pytest_asyncio import fixture
 
@@ -134,6 +137,21 @@ async def test_a_write_whose_last_word_is_not_heard_does_not_take_the_bytes_from
         patched.setattr(jetstream, "publish", unheard)
         assert "no answer in time" in await refusal(photos.write("object", b"new"))
     assert await photos.read("object") == b"new"
+
+
+async def test_names_that_do_not_come_in_time_are_an_error_and_no_end_of_the_listing(
+    photos: OpenContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await photos.write("object", b"value")
+
+    async def nothing_comes(*_: object, **__: object) -> list[Msg]:
+        raise NatsTimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(JetStreamContext.PullSubscription, "fetch", nothing_comes)
+        assert "no names in time" in await refusal(photos.names())
+        assert "no names in time" in await refusal(photos.clear())
+    assert await photos.names() == ["object"]
 
 
 async def test_parts_are_found_among_the_chunks_of_others(photos: OpenContainer) -> None:
