@@ -18,10 +18,9 @@ its own beside the one for the provider's interface. pytest-asyncio has to be in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import ClassVar, Final
 
@@ -42,6 +41,8 @@ from lath.testing.provider import Linked, ProviderTest
 ALL: Final = LinkSelector()
 AT_ONCE: Final = 10
 """Calls in flight where a test makes several."""
+WRITES: Final = 200
+"""Written at once where something is killed amid them: enough not to be done by then."""
 CROWD: Final = 60
 """Calls in flight where there are to be more than a small pool has room for."""
 SHORT_MS: Final = 500
@@ -253,7 +254,21 @@ class BackendContract(ProviderContract):
         assert (await running.settled(right)).state == "active"
         await self.exercise(running.by(right))
 
-    # --- the provider dies ---------------------------------------------------------------------------
+    # --- something dies ------------------------------------------------------------------------------
+
+    async def test_a_backend_that_is_killed_amid_writes_loses_nothing_acknowledged(
+        self, linked: Linked, backend: Backend
+    ) -> None:
+        acknowledged = await self._write_amid(linked, backend.stop)
+        await backend.start()
+        await eventually(partial(self._keeps, linked, acknowledged), HEAL_S)
+
+    async def test_a_bus_that_is_killed_amid_writes_loses_nothing_acknowledged(
+        self, linked: Linked, nats_server: Server
+    ) -> None:
+        acknowledged = await self._write_amid(linked, nats_server.kill)
+        await nats_server.start()
+        await eventually(partial(self._keeps, linked, acknowledged), HEAL_S)
 
     async def test_a_provider_that_is_killed_in_a_call_fails_it_and_loses_nothing_acknowledged(
         self, bus: Bus, nats_server: Server, backend: Backend
@@ -273,14 +288,35 @@ class BackendContract(ProviderContract):
                 assert isinstance(ended, LathError | None)
             await process.start()
             acknowledged = {number for number, call in enumerate(calls, AT_ONCE) if call.exception() is None}
-            kept: set[int] = set()
+            await eventually(partial(self._keeps, linked, acknowledged | set(range(AT_ONCE))), HEAL_S)
 
-            async def all_there() -> bool:
-                with contextlib.suppress(LathError, OpError):
-                    kept.update(await self.written(linked))
-                return kept >= acknowledged | set(range(AT_ONCE))
+    async def _write_amid(self, linked: Linked, kill: Callable[[], Awaitable[None]]) -> set[int]:
+        """Writes many numbers at once and kills something meanwhile: those that were acknowledged."""
+        await self.write(linked, 0)
+        acknowledged = {0}
+        amid = asyncio.Event()
 
-            await eventually(all_there, HEAL_S)
+        async def write(number: int) -> None:
+            await self.write(linked, number)
+            acknowledged.add(number)
+            if len(acknowledged) == AT_ONCE:
+                amid.set()
+
+        writing = [asyncio.ensure_future(write(number)) for number in range(1, WRITES)]
+        async with asyncio.timeout(HEAL_S):
+            await amid.wait()
+        await kill()
+        for ended in await asyncio.gather(*writing, return_exceptions=True):
+            assert isinstance(ended, LathError | OpError | None)
+        return acknowledged
+
+    async def _keeps(self, linked: Linked, numbers: set[int]) -> bool:
+        try:
+            kept = await self.written(linked)
+        except (LathError, OpError) as e:
+            raise AssertionError(f"not asked yet: {e}") from e
+        assert kept >= numbers
+        return True
 
 
 def _is(running: ProviderTest, link: Link, state: str) -> HeldLink | None:

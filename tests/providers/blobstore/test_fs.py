@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from pytest_asyncio import fixture
 
 from lath.bus import Bus
-from lath.errors import ConnectionLost, LathError, LinkFailed
+from lath.errors import ConnectionLost, DeadlineExceeded, LathError, LinkFailed
 from lath.model import LinkSelector
 from lath.names import new_id
 from lath.provider import Provider
@@ -34,6 +35,7 @@ from lath.testing.blobstore_contract import BlobstoreContract
 from lath.testing.process import ProviderProcess
 from lath.testing.provider import Linked, ProviderTest
 from lath_providers.blobstore_fs import BlobstoreFs
+from lath_providers.blobstore_fs.threads import THREADS_MAX
 
 SHARED = "photos"
 
@@ -235,6 +237,37 @@ async def test_a_root_that_goes_away_fails_the_next_call_and_the_link_which_heal
     os.rename(unmounted, root)
     await eventually(lambda: _state(running) == "active")
     assert await photos.read("object") == b"value"
+
+
+async def test_a_changed_root_is_used_from_then_on_and_the_old_one_no_more(
+    running: ProviderTest, linked: Linked, photos: OpenContainer, root: Path, tmp_path: Path
+) -> None:
+    await photos.write("object", b"old")
+    (tmp_path / "other").mkdir()
+    await running.configure(linked.link, {"root": str(tmp_path / "other"), "containers": SHARED})
+    changed = await running.current(linked.link)
+    assert (await running.settled(changed)).state == "active"
+    there = await create(running.by(changed), SHARED)
+    assert await there.names() == []
+    await there.write("object", b"new")
+    assert (root / SHARED / "object").read_bytes() == b"old"
+    assert (tmp_path / "other" / SHARED / "object").read_bytes() == b"new"
+
+
+async def test_a_file_system_that_hangs_ends_calls_at_their_deadline_and_the_rest_goes_on_after_it(
+    running: ProviderTest, linked: Linked
+) -> None:
+    provider = running.provider
+    assert isinstance(provider, BlobstoreFs)
+    goes_on = threading.Event()
+    hung = [asyncio.ensure_future(provider._threads.run(goes_on.wait, 30)) for _ in range(THREADS_MAX)]
+    calls = [exists(linked.within(300), SHARED) for _ in range(60)]
+    for ended in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(ended, DeadlineExceeded)
+    goes_on.set()
+    await asyncio.gather(*hung)
+    await eventually(lambda: running.calls_in_flight(linked.link) == 0)
+    assert await asyncio.gather(*(exists(linked, SHARED) for _ in range(60))) == [False] * 60
 
 
 @pytest.mark.parametrize(

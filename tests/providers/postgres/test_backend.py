@@ -18,7 +18,7 @@ from lath.testing.postgres_contract import QUERY, READ_WRITE, TRANSACTIONS, int8
 from lath.testing.provider import Linked
 from lath_providers.postgres import Postgres
 
-TABLE = "CREATE TABLE IF NOT EXISTS numbers (number bigint)"
+TABLE = "DROP TABLE IF EXISTS numbers; CREATE TABLE numbers (number bigint)"
 INSERT = "INSERT INTO numbers VALUES ($1)"
 
 
