@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -11,10 +12,10 @@ import pytest
 from pytest_asyncio import fixture
 
 from lath import subjects
-from lath.bus import Bus, Credentials, ensure_buckets
+from lath.bus import Bus, Credentials, ensure_buckets, jetstream
 from lath.bus.permissions import provider_permissions, user
 from lath.config import ConfigStore
-from lath.errors import InvalidArgument, Unavailable
+from lath.errors import InvalidArgument, LathError, Unavailable
 from lath.links import LinkStore
 from lath.model import HeldLink, Link, LinkSelector, LinkSpec
 from lath.provider import Backoff, Call, OpError, Provider, ProviderInstance, operation
@@ -362,6 +363,69 @@ async def test_a_call_that_outlives_its_time_is_noted_all_the_same(office: Offic
         office.clerk.free.set()
         await office.called(minute(1), "2031-03-04T13:00:00.000Z")
         await office.record(link, "done", NOON + HOUR)
+
+
+async def test_a_call_that_is_not_answered_ends_after_its_time_and_the_next_tick_is_called(
+    office: Office,
+) -> None:
+    async with office.instance():
+        link = await office.put(**EVERY_MINUTE, timeout_ms="1000")
+        await office.record(link, "begun")
+        office.clerk.free.clear()
+        office.clock.set(NOON + MINUTE)
+        assert "deadline_exceeded" in (await office.record(link, "failed", NOON + MINUTE)).error
+        office.clerk.free.set()
+        office.clock.set(NOON + 2 * MINUTE)
+        await office.called(minute(1), minute(2))
+
+
+async def test_a_bus_that_was_killed_leaves_no_tick_out(office: Office, nats_server: Server) -> None:
+    async with office.instance(), office.instance():
+        link = await office.put(**EVERY_MINUTE, catch_up="all")
+        await office.record(link, "begun")
+        office.clock.set(NOON + MINUTE)
+        await office.record(link, "done", NOON + MINUTE)
+        await nats_server.kill()
+        await nats_server.start()
+
+        async def reached() -> bool:
+            with contextlib.suppress(LathError):
+                return (await office.ledger.read(link.key))[0] is not None
+            return False
+
+        await eventually(reached, 20)
+        office.clock.set(NOON + 3 * MINUTE)
+        await office.called(minute(1), minute(2), minute(3))
+        await office.record(link, "done", NOON + 3 * MINUTE)
+
+
+async def test_an_instance_holds_a_thousand_schedules_and_lets_them_all_go(office: Office, bus: Bus) -> None:
+    count = 1_000
+    await ConfigStore(bus).put("times", EVERY_MINUTE)
+
+    async def put(number: int) -> None:
+        await LinkStore(bus).put(
+            LinkSpec(
+                source_id="clock", target="clerk", name=f"job-{number}", wit_namespace="wasmcloud",
+                wit_package="cron", interfaces=("scheduler",), source_config=("times",),
+            )
+        )  # fmt: skip
+
+    async def begun() -> bool:
+        stream = await jetstream.call(bus, f"STREAM.INFO.{subjects.schedule_stream(bus.lattice)}")
+        assert stream["state"]["messages"] == count
+        return True
+
+    async with office.instance() as instance:
+        for first in range(0, count, 100):
+            await asyncio.gather(*(put(number) for number in range(first, first + 100)))
+        await eventually(begun, 90)
+        office.clock.set(NOON + MINUTE)
+        await eventually(lambda: len(office.clerk.calls) >= count, 90)
+        await instance.purge(LinkSelector(), hold=True)
+        assert {each.state for each in instance.held(LinkSelector())} == {"purged"}
+        office.clock.set(NOON + 2 * MINUTE)
+        assert office.clerk.calls == [minute(1)] * count
 
 
 async def test_draining_finishes_the_call_that_runs_and_takes_no_more(office: Office) -> None:

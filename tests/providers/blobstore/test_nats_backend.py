@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from blob_reads import break_off_a_read
 from nats_backend import PASSWORD, USER, NatsBackend
 from pytest_asyncio import fixture
 
@@ -40,3 +41,8 @@ class TestBlobstoreNatsBackend(BackendContract):
 
     async def written(self, linked: Linked) -> set[int]:
         return await kept_numbers(linked)
+
+    async def test_a_read_whose_backend_dies_ends_in_an_error_and_not_in_an_end(
+        self, linked: Linked, backend: NatsBackend
+    ) -> None:
+        await break_off_a_read(linked, backend)

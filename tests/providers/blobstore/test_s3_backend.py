@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from blob_reads import break_off_a_read
 from pytest_asyncio import fixture
 from s3_server import S3Server
 
@@ -42,3 +43,8 @@ class TestBlobstoreS3Backend(BackendContract):
 
     async def written(self, linked: Linked) -> set[int]:
         return await kept_numbers(linked)
+
+    async def test_a_read_whose_backend_dies_ends_in_an_error_and_not_in_an_end(
+        self, linked: Linked, backend: S3Server
+    ) -> None:
+        await break_off_a_read(linked, backend)

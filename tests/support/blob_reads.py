@@ -1,0 +1,49 @@
+"""A large read whose backend dies amid it, for the tests of blobstores that have a server behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lath.errors import LathError
+from lath.testing import eventually
+from lath.testing.backend import Backend
+from lath.testing.blobstore import MIB, create
+from lath.testing.provider import Linked
+
+LARGE_MIB = 64
+"""More than all that lies between a server and its reader has room for."""
+HEAL_S = 20.0
+
+
+async def break_off_a_read(linked: Linked, backend: Backend) -> None:
+    """The read ends in an error, and the object is there, whole, once the backend is."""
+    piece = bytes(MIB)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(LARGE_MIB):
+            yield piece
+
+    container = await create(linked, "large")
+    await container.write("object", pieces())
+    stream = await container.stream("object")
+    await anext(aiter(stream))
+    await backend.stop()
+    async with asyncio.timeout(HEAL_S):
+        with pytest.raises(LathError):
+            await stream.read()
+    await stream.aclose()
+    await backend.start()
+
+    async def whole() -> bool:
+        try:
+            again = await container.stream("object")
+            size = sum([len(chunk) async for chunk in again])
+        except LathError as e:
+            raise AssertionError(f"not yet: {e}") from e
+        assert size == LARGE_MIB * MIB
+        return True
+
+    await eventually(whole, HEAL_S)
