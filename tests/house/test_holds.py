@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROMISES = {"lattice": 14, "engine": 14, "http": 12}
-"""How many each page has: those of issues 2, 3 and 4."""
+PROMISES = {"lattice": 14, "engine": 14, "http": 12, "providers": 26}
+"""How many each page has: those of issues 2, 3, 4 and 5."""
 NAMED = re.compile(r"`(tests/[\w/]+\.py|lattice/[\w/]+\.py)::(\w+)`")
 
 
 @cache
-def functions(path: Path) -> frozenset[str]:
-    """The names of all functions of a module, methods included."""
+def names_in(path: Path) -> frozenset[str]:
+    """The names of all functions of a module, methods included, and of its classes."""
     return frozenset(
         node.name
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     )
 
 
@@ -42,7 +42,7 @@ def test_every_test_that_a_page_names_exists(page: str) -> None:
     missing = [
         f"{path}::{name}"
         for path, name in named
-        if not (ROOT / path).is_file() or name not in functions(ROOT / path)
+        if not (ROOT / path).is_file() or name not in names_in(ROOT / path)
     ]
     assert named
     assert missing == []
@@ -65,7 +65,63 @@ def test_every_test_of_the_folder_for_promises_is_on_the_page() -> None:
     there = {
         (str(path.relative_to(ROOT)), name)
         for path in folder.glob("test_*.py")
-        for name in functions(path)
+        for name in names_in(path)
         if name.startswith("test_")
     }
     assert there - named == set()
+
+
+# --- the matrix of providers and clauses --------------------------------------------------------------
+
+SUITE = "lattice/lath/testing/backend_contract.py"
+CELLS = {"suite", "own", "none", "open"}
+
+
+def matrix() -> tuple[list[str], dict[int, list[str]]]:
+    """Of the page of providers: who they are, and for each clause how each of them is held to it."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text_of("providers").splitlines()
+        if line.startswith("| ")
+    ]
+    providers = next(row[1:] for row in rows if row[0] == "clause")
+    clauses = {
+        int(found[1]): row[1:] for row in rows if len(row) > 2 and (found := re.match(r"(\d+)\.", row[0]))
+    }
+    return providers, clauses
+
+
+def test_the_matrix_has_a_cell_for_every_provider_and_clause() -> None:
+    providers, clauses = matrix()
+    found = sections("providers")
+    assert list(clauses) == list(range(16, 27))
+    for number, cells in clauses.items():
+        assert len(cells) == len(providers)
+        assert set(cells) <= CELLS, number
+        assert ("suite" in cells) == (SUITE in found[number]), number
+        assert ("open" in cells) == ("**Open**" in found[number]), number
+        for provider, cell in zip(providers, cells, strict=True):
+            if cell != "suite":
+                assert provider.lower() in found[number].lower(), (number, provider)
+
+
+def test_who_is_held_by_the_suite_passes_it_and_all_of_its_tests_are_on_the_page() -> None:
+    providers, clauses = matrix()
+    page = text_of("providers")
+    cells = [each for row in clauses.values() for each in zip(providers, row, strict=True)]
+    by_suite = {provider for provider, cell in cells if cell == "suite"}
+    assert by_suite
+    for provider in by_suite:
+        row = re.search(rf"^\| {provider} \| `([\w/.]+)::(\w+)` \|$", page, flags=re.MULTILINE)
+        assert row, provider
+        tree = ast.parse((ROOT / row[1]).read_text())
+        bases = {
+            base.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and node.name == row[2]
+            for base in node.bases
+            if isinstance(base, ast.Name)
+        }
+        assert bases == {"BackendContract"}, provider
+    named = {name for path, name in NAMED.findall(page) if path == SUITE}
+    assert {name for name in names_in(ROOT / SUITE) if name.startswith("test_")} == named
