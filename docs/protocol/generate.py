@@ -86,6 +86,13 @@ def example_buckets() -> list[tuple[str, str, str]]:
         ),
         (subjects.bucket("config", lattice), "kv-settings", "map of string to string"),
         (subjects.bucket("secrets", lattice), subjects.secret_key("kv", "password"), "SealedSecret"),
+        (
+            subjects.schedule_stream(lattice).removeprefix("KV_"),
+            subjects.schedule_record(lattice, "clock", "DIGEST").removeprefix(
+                subjects.schedule_prefix(lattice)
+            ),
+            "the last tick of a schedule ([schedule.md](../schedule.md#once-per-lattice))",
+        ),
         (subjects.bucket("presence", lattice), subjects.presence_key("kv", "i7"), "Presence"),
         (subjects.bucket("presence", lattice), subjects.host_presence_key("NABC"), "Presence"),
     ]
