@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from lath.errors import InvalidArgument
 from lath.names import shown
 from lath_providers.blobstore.places import BlobstoreConfig
+from lath_providers.urls import split_url
 
 MIB: Final = 1024 * 1024
 PART_BYTES_MIN: Final = 5 * MIB
@@ -70,7 +70,7 @@ class BlobstoreS3Config(BlobstoreConfig):
     def _check_endpoint(cls, url: str, info: ValidationInfo) -> str:
         if not url:
             return url
-        parts = urlsplit(url)
+        parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
             raise InvalidArgument("the endpoint is no URL https://HOST or https://HOST:PORT")
         if parts.scheme == "http" and not info.data.get("allow_http"):

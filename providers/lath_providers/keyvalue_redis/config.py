@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lath.errors import InvalidArgument
 from lath_providers.keyvalue.buckets import BucketOrEmpty, Buckets, names_in
+from lath_providers.urls import split_url
 
 PORT: Final = 6379
 BUCKET_MARK: Final = "{bucket}"
@@ -17,15 +18,11 @@ _SCHEMES: Final = ("redis", "rediss")
 
 def _url(text: str) -> str:
     """Checks a URL. It may hold a password, so no message repeats it."""
-    parts = urlsplit(text)
+    parts = split_url(text)
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise InvalidArgument("use redis://HOST:PORT/DATABASE, or rediss:// for TLS")
     if parts.query or parts.fragment:
         raise InvalidArgument("the URL takes no options: they are fields of the config")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise InvalidArgument("its port is no number from 0 to 65535") from None
     if not _database(parts).isdecimal():
         raise InvalidArgument("what follows the host is a number, the database: redis://HOST:PORT/0")
     return text
@@ -83,24 +80,24 @@ class KeyValueRedisConfig(BaseModel):
 
     @property
     def tls(self) -> bool:
-        return urlsplit(self.url).scheme == "rediss"
+        return split_url(self.url).scheme == "rediss"
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
+        return split_url(self.url).hostname or ""
 
     @property
     def port(self) -> int:
-        return urlsplit(self.url).port or PORT
+        return split_url(self.url).port or PORT
 
     @property
     def database(self) -> int:
-        return int(_database(urlsplit(self.url)))
+        return int(_database(split_url(self.url)))
 
     @property
     def credentials(self) -> tuple[str | None, str | None]:
         """User and password, the fields before the URL's."""
-        parts = urlsplit(self.url)
+        parts = split_url(self.url)
         user = self.user or unquote(parts.username or "")
         password = self.password or unquote(parts.password or "")
         return user or None, password or None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 from typing import Annotated, Final, Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lath.errors import InvalidArgument
+from lath_providers.urls import split_url
 
 SCHEMES: Final = ("postgres", "postgresql")
 PORT_DEFAULT: Final = 5432
@@ -66,7 +67,7 @@ class PostgresConfig(BaseModel):
 
     @model_validator(mode="after")
     def _names_a_server(self) -> PostgresConfig:
-        if self.url and urlsplit(self.url).scheme not in SCHEMES:
+        if self.url and self._parts.scheme not in SCHEMES:
             raise InvalidArgument("url: it does not begin with postgres:// or postgresql://")
         if not self.place.host:
             raise InvalidArgument("host: give host, or a url with one")
@@ -79,21 +80,24 @@ class PostgresConfig(BaseModel):
     @property
     def place(self) -> Place:
         """Where the database is, and who connects."""
-        try:
-            parts = urlsplit(self.url)
-            port = parts.port
-        except ValueError:
-            raise InvalidArgument("url: it is no URL with a port from 1 to 65535") from None
+        parts = self._parts
         if parts.query or parts.fragment:
             raise InvalidArgument("url: it ends with the database; give options as fields of their own")
         user = self.user or unquote(parts.username or "")
         return Place(
             host=self.host or unquote(parts.hostname or ""),
-            port=self.port or port or PORT_DEFAULT,
+            port=self.port or parts.port or PORT_DEFAULT,
             database=self.database or unquote(parts.path.lstrip("/")) or user,
             user=user,
             password=self.password or unquote(parts.password or ""),
         )
+
+    @property
+    def _parts(self) -> SplitResult:
+        try:
+            return split_url(self.url)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"url: {error.message}") from None
 
     def tls_context(self) -> ssl.SSLContext | None:
         """What TLS is spoken with; None: none is. It reads files.
@@ -103,19 +107,19 @@ class PostgresConfig(BaseModel):
         """
         if self.tls == "disable":
             return None
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-        context.check_hostname = self.tls == "verify-full"
         if self.tls in ("prefer", "require"):
+            context = ssl.create_default_context()
+            context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             return context
-        try:
-            if self.tls_ca or self.tls_ca_path:
-                context.load_verify_locations(cafile=self.tls_ca_path or None, cadata=self.tls_ca or None)
-        except (OSError, ssl.SSLError) as error:
+        try:  # what is given is trusted in place of the system's
+            context = ssl.create_default_context(cafile=self.tls_ca_path or None, cadata=self.tls_ca or None)
+        except (OSError, TypeError) as error:
             field = "tls_ca_path" if self.tls_ca_path else "tls_ca"
             raise InvalidArgument(
                 f"link config: {field}: no certificates can be read from it: {error}"
             ) from None
+        context.check_hostname = self.tls == "verify-full"
         return context
 
 

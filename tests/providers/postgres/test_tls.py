@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from postgres_server import Cluster, PostgresServer
 
 from lath.testing.postgres_contract import QUERY
 from lath.testing.provider import ProviderTest
+from lath_providers.postgres.config import PostgresConfig, TlsMode
 
 SETTINGS: Final = (
     "-c ssl=on -c ssl_cert_file=cert.pem -c ssl_key_file=key.pem -c listen_addresses=127.0.0.1,127.0.0.2"
@@ -71,6 +73,14 @@ async def test_connections_are_encrypted_as_the_link_says(
     for number, (config, expected) in enumerate(configs):
         whole = {**config_of(server, "postgres"), **config}
         assert await encrypted(provider, whole, f"link-{number}") is expected, config
+
+
+@pytest.mark.parametrize("tls", ["verify-ca", "verify-full"])
+def test_certificates_that_are_given_are_trusted_in_place_of_the_systems(tls: TlsMode) -> None:
+    context = PostgresConfig(host="127.0.0.1", user="lath", tls=tls, tls_ca=CERT).tls_context()
+    assert context is not None
+    assert context.cert_store_stats()["x509"] == CERT.count("BEGIN CERTIFICATE") == 1
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, tls == "verify-full")
 
 
 async def test_a_server_that_is_not_who_it_should_be_fails_the_link(
