@@ -72,6 +72,7 @@ def forget() -> None:
     """Hides nothing any more. For tests: one process is many participants there, one after the other."""
     _hidden.values.clear()
     _hidden.forms = ()
+    _hidden.starts = frozenset()
 
 
 def scrubbed(text: str) -> str:

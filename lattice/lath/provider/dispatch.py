@@ -163,7 +163,8 @@ class Dispatch:
         except asyncio.CancelledError:
             if task.cancelled() and not _being_cancelled():
                 raise CallCancelled(f"the instance of {self._id} was stopped during the call") from None
-            task.cancel()
+            if not task.cancel() and not task.cancelled() and task.exception() is None:
+                await _unwanted(operation, task.result())
             raise
 
     async def _serve_local(self, operation: Operation, asked: Asked, params: Sequence[Wire]) -> Wire:
@@ -331,12 +332,20 @@ def _lasting(
     def begun() -> None:
         call.deadline = math.inf
         last()
-        with suppress(RuntimeError):  # it has run out meanwhile
-            limit.reschedule(None)
+        if not use.ended:  # else that is what ends the call, and is due
+            with suppress(RuntimeError):  # it has run out meanwhile
+                limit.reschedule(None)
 
     stream: ByteStream = arguments[place]
     arguments[place] = ByteStream(ReadStream(stream, begun), stream.size)
     return arguments
+
+
+async def _unwanted(operation: Operation, result: Any) -> None:
+    """Lets go of the result of a call whose caller was cancelled just when it was there."""
+    stream = operation.streaming.stream_of(result) if operation.streaming is not None else None
+    if isinstance(stream, ByteStream):
+        await stream.aclose()
 
 
 def _being_cancelled() -> bool:

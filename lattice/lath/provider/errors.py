@@ -37,14 +37,15 @@ class BackendLost(Exception):
     It is for a backend that no call of the link can use now, not for one that is slow or refuses one request.
 
     Attributes:
-        reason: What is told in pings and to callers. It may hold no secret.
+        reason: What is told in pings and to callers. It may hold no secret; those that this process has
+            opened are taken out.
         may_have_run: Whether the backend may have done what the call asked; false: certainly not, so that
             the caller may try another instance.
     """
 
     def __init__(self, reason: str, *, may_have_run: bool = True) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = scrubbed(reason)
+        super().__init__(self.reason)
         self.may_have_run = may_have_run
 
     def told(self, key: str) -> LathError:

@@ -107,7 +107,7 @@ class ProviderInstance:
         self._seen = Revision(incarnation=0, sequence=0)
         self.table = LinkTable(
             provider_id, self._opener,
-            caught_up=self._caught_up, backoff=backoff, on_change=self._events.tell,
+            caught_up=self._caught_up, backoff=backoff, on_change=self._link_changed,
         )  # fmt: skip
         self._verbs = VerbServer(bus, self)
         self._dispatch = Dispatch(provider, provider_id, self.table, self._opener.secrets_of, self._log)
@@ -275,6 +275,11 @@ class ProviderInstance:
                 await self._provider.config_changed(self._config)
         except Exception:
             self._log.exception("the provider's config_changed failed")
+
+    def _link_changed(self, held: HeldLink, gone: bool) -> None:
+        if gone:
+            self._opener.forget(held.key)
+        self._events.tell(held, gone)
 
     def _secrets_changed(self, names: Set[str]) -> None:
         self.table.outdate(lambda link: not names.isdisjoint(link.secrets_for(self.id).values()))

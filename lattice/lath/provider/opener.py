@@ -55,6 +55,10 @@ class ProviderOpener:
         """The values of the secrets that a link was opened with, by field."""
         return self._opened.get(key, _NONE)
 
+    def forget(self, key: str) -> None:
+        """The link is gone, and the values of its secrets with it."""
+        self._opened.pop(key, None)
+
     async def open(self, record: model.Link) -> Any:
         wanted = record.secrets_for(self._id)
         if wanted:

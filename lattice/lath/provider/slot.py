@@ -169,8 +169,9 @@ class LinkSlot:
 
     def outdate(self) -> None:
         """What the link is opened with beside its values, a secret, is another: it is opened anew."""
-        self._outdated = True
-        self._wake.set()
+        if not self._hold:  # else nothing stays open that could be outdated
+            self._outdated = True
+            self._wake.set()
 
     def admit(self, revision: Revision | None) -> LinkUse | None:
         """Lets a call that was routed by `revision` use the link; None when it has to wait for a change.
@@ -270,7 +271,7 @@ class LinkSlot:
         count = self._purges_asked
         await self._drop("was purged")
         self._tried = None
-        self._try_now = False
+        self._try_now = self._outdated = False
         self._purges_done = count
         self._become("purged" if self._hold else "opening", self.link.revision, again=True)
 

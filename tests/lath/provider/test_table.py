@@ -220,6 +220,22 @@ async def test_a_purge_with_hold_leaves_nothing_open_and_calls_fail_at_once_sayi
         assert opener.open_now == [again]
 
 
+async def test_a_link_whose_secret_changes_as_it_is_purged_with_hold_is_settled() -> None:
+    opener = Opener()
+    async with table_of(opener) as table:
+        put = link()
+        table.apply(put)
+        await table.settled(put.key, put.revision)
+        table.outdate(lambda _: True)
+        await table.purge(ALL, hold=True)
+        assert (await table.settled(put.key, put.revision)).state == "purged"
+        table.outdate(lambda _: True)
+        assert (await table.settled(put.key, put.revision)).state == "purged"
+        table.reopen(ALL)
+        assert (await table.settled(put.key, put.revision)).state == "active"
+        assert [held.closed for held in opener.opened] == [1, 0]
+
+
 async def test_a_purge_without_hold_opens_the_link_again() -> None:
     opener = Opener()
     async with table_of(opener) as table:

@@ -10,7 +10,7 @@ from lath import subjects, telemetry
 from lath.bus import BucketStore, Bus
 from lath.errors import LinkFailed
 from lath.model import SealedSecret
-from lath.provider import Call, Link, Provider, operation
+from lath.provider import BackendLost, Call, Link, Provider, operation
 from lath.redact import HIDDEN
 from lath.secrets import LatticeKeys, SecretStore, new_seed, read_secret, seal, unseal
 from lath.testing import eventually
@@ -40,6 +40,8 @@ class Safe(Provider):
         password = link.config["password"]
         if "refuse" in link.config:
             raise RuntimeError(f"cannot sign in with {password}")
+        if "down" in link.config:
+            raise BackendLost(f"nobody answers {password}")
         self.opened.append(password)
         return password
 
@@ -140,6 +142,17 @@ async def test_a_link_is_opened_with_the_value_of_its_secret(bus: Bus, secrets: 
         assert await linked_without.call("test:safe/safe", "tell", False) == "from config"
 
 
+async def test_the_secrets_of_a_deleted_link_are_not_kept(bus: Bus, secrets: Mapping[str, str]) -> None:
+    keys = keys_of(bus)
+    await put(bus, keys, VALUE)
+    async with ProviderTest(bus, Safe(), provider_id="safe", secret_keys=keys.of("safe")) as test:
+        linked = await test.link(secrets=secrets)
+        opened = test.instance._opener.secrets_of
+        assert opened(linked.link.key) == {"password": VALUE}
+        await test.delete(linked.link)
+        await eventually(lambda: opened(linked.link.key) == {})
+
+
 async def test_a_changed_secret_opens_the_links_that_name_it_anew_and_no_others(
     bus: Bus, secrets: Mapping[str, str]
 ) -> None:
@@ -210,6 +223,8 @@ async def test_a_backends_error_with_the_value_in_it_shows_it_nowhere(
         link = await test.put(source="refused", config={"refuse": "yes"}, secrets=secrets)
         held = await test.settled(link)
         assert held.error == f"RuntimeError: cannot sign in with {HIDDEN}"
+        link = await test.put(source="lost", config={"down": "yes"}, secrets=secrets)
+        assert (await test.settled(link)).error == f"nobody answers {HIDDEN}"
         linked = await test.link(secrets=secrets)
         with pytest.raises(Exception, match="it broke with") as caught:
             await linked.call("test:safe/safe", "tell", True)
