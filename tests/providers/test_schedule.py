@@ -65,6 +65,7 @@ class Clerk(Provider):
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.ms_left: list[float] = []
         self.error = ""
         self.free = asyncio.Event()
         self.free.set()
@@ -72,6 +73,7 @@ class Clerk(Provider):
     @operation("wasmcloud:cron/scheduler")
     async def invoke(self, call: Call[None], payload: bytes) -> None:
         self.calls.append(payload.decode())
+        self.ms_left.append(call.ms_left)
         await self.free.wait()
         if self.error:
             raise OpError(self.error)
@@ -428,6 +430,31 @@ async def test_an_instance_holds_a_thousand_schedules_and_lets_them_all_go(offic
         assert office.clerk.calls == [minute(1)] * count
 
 
+@pytest.mark.parametrize(("stood_ms", "left_ms"), [(50_000, 12_500), (70_000, 0)])
+async def test_an_instance_that_stood_still_gives_a_call_no_more_than_others_wait_for(
+    office: Office, monkeypatch: pytest.MonkeyPatch, stood_ms: int, left_ms: int
+) -> None:
+    write = Ledger.write
+
+    async def slow(ledger: Ledger, link_key: str, tick: Tick, expected_sequence: int) -> int:
+        sequence = await write(ledger, link_key, tick, expected_sequence)
+        if tick.state == "running" and tick.due_ms == NOON + MINUTE:
+            office.clock.set(NOON + MINUTE + stood_ms)
+        return sequence
+
+    monkeypatch.setattr(Ledger, "write", slow)
+    async with office.instance():
+        link = await office.put(**EVERY_MINUTE, timeout_ms="60000")
+        await office.record(link, "begun")
+        office.clock.set(NOON + MINUTE)
+        if left_ms:
+            await office.called(minute(1))
+            assert office.clerk.ms_left[0] <= left_ms
+        else:
+            await office.record(link, "missed", NOON + 2 * MINUTE)
+            assert office.clerk.calls == []
+
+
 async def test_draining_finishes_the_call_that_runs_and_takes_no_more(office: Office) -> None:
     async with office.instance() as instance:
         link = await office.put(**EVERY_MINUTE)
@@ -492,12 +519,12 @@ async def test_when_a_process_is_killed_the_other_one_calls_every_tick(bus: Bus,
         ProviderProcess(bus, nats_server.url, module, office.clerk, provider_id="clock"),
     ):
         await office.put(
-            every_ms="200", payload="{due}", catch_up="all", interrupted="again", timeout_ms="500"
+            every_ms="200", payload="{due}", catch_up="all", interrupted="again", timeout_ms="5000"
         )
         await eventually(lambda: len(office.clerk.calls) >= 4, 20)
         await one.kill()
         there = len(office.clerk.calls)
-        await eventually(lambda: len(office.clerk.calls) >= there + 4, 30)
+        await eventually(lambda: len(office.clerk.calls) >= there + 4, 60)
     dues = [at(call) for call in office.clerk.calls]
     assert sorted(set(dues)) == list(range(dues[0], max(dues) + 1, 200))  # none was left out
     assert len(dues) - len(set(dues)) <= 1  # but for the one that may have been interrupted, none came twice

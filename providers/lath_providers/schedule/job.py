@@ -22,7 +22,7 @@ from lath_providers.schedule.times import Times, digest_of, shown_time
 
 INTERFACE: Final = "wasmcloud:cron/scheduler"
 LEASE_MARGIN_MS: Final = 5_000
-"""How much longer than its call an instance may need to say that it has ended."""
+"""How much longer than its call an instance may need, half of it to begin, and half to say how it ended."""
 LOOK_MS: Final = 1_000
 """How often is looked whether a call at another instance has ended."""
 GIVE_BACK_S: Final = 2.0
@@ -30,7 +30,8 @@ GIVE_BACK_S: Final = 2.0
 RETRY_S: Final = 1.0
 """Pause where the records cannot be read or written."""
 
-Invoke = Callable[[bytes], Awaitable[Any]]
+Invoke = Callable[[bytes, int], Awaitable[Any]]
+"""Calls the component with a payload, and a time-out in milliseconds."""
 
 
 class Job:
@@ -192,11 +193,13 @@ class Job:
         """Calls the component; returns what went wrong, if anything did."""
         due = shown_time(tick.due_ms)
         now = self._clock.now_ms()
-        if now > tick.until_ms - LEASE_MARGIN_MS:
+        # Late, it has less time: it must have ended before others go on.
+        timeout_ms = min(self._config.timeout_ms, tick.until_ms - now - LEASE_MARGIN_MS // 2)
+        if timeout_ms <= 0:
             return "this instance stood still for longer than the call may take"
         payload = self._config.payload.replace("{due}", due).replace("{fence}", str(fence))
         try:
-            await self._invoke(payload.encode())
+            await self._invoke(payload.encode(), timeout_ms)
         except OpError as e:
             error = f"the component answered: {e.payload}"
         except LathError as e:

@@ -64,8 +64,8 @@ class Schedule(Provider):
         times = await asyncio.to_thread(times_of, config)
         ledger = await self._ledger()
 
-        async def invoke(payload: bytes) -> None:
-            await self.context.call(link, INTERFACE, "invoke", payload, timeout_ms=config.timeout_ms)
+        async def invoke(payload: bytes, timeout_ms: int) -> None:
+            await self.context.call(link, INTERFACE, "invoke", payload, timeout_ms=timeout_ms)
 
         log = get_logger("lath.schedule").bind(instance=self.context.instance_id)
         job = Job(link, config, times, ledger, self._clock, self.context.instance_id, invoke, log)
