@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from lath.bus import Credentials
 from lath.errors import InvalidArgument
 from lath.names import shown
 from lath_providers.blobstore.places import BlobstoreConfig, listed
+from lath_providers.nats_servers import NatsServers
 
 CHUNK_BYTES_MIN: Final = 4 * 1024
 CHUNK_BYTES_MAX: Final = 960 * 1024
@@ -28,37 +28,19 @@ def _buckets(names: str) -> str:
     return names
 
 
-class BlobstoreNatsConfig(BlobstoreConfig):
-    """The target config of a link. Every value is text in KV.
+class BlobstoreNatsConfig(NatsServers, BlobstoreConfig):
+    """The target config of a link, beside its servers.
 
     Attributes:
-        url: The NATS servers, several separated by commas; empty: the lattice's own.
         containers: Object stores ("buckets") by their names, separated by commas; a container that is not
             among them is a bucket of the link's own.
         replicas: Of a bucket that is made, 1 to 5.
         storage: Of a bucket that is made.
         chunk_bytes: Of an object that is written; the memory that a read or write takes, and a round trip
             each.
-        user: With `password`, for the servers.
-        password: With `user`.
-        token: For the servers.
-        creds: The path of a `.creds` file, for the servers.
     """
 
-    url: str = ""
     containers: Annotated[str, AfterValidator(_buckets)] = ""
     replicas: Annotated[int, Field(ge=1, le=5)] = 1
     storage: Literal["file", "memory"] = "file"
     chunk_bytes: Annotated[int, Field(ge=CHUNK_BYTES_MIN, le=CHUNK_BYTES_MAX)] = CHUNK_BYTES
-    user: str = ""
-    password: str = Field(default="", repr=False)
-    token: str = Field(default="", repr=False)
-    creds: str = ""
-
-    def credentials(self, own: Credentials | None) -> Credentials | None:
-        """What to show the servers: what the config says, else, on the lattice's own bus, the provider's."""
-        if self.user or self.token or self.creds:
-            return Credentials(
-                user=self.user, password=self.password, token=self.token, creds_path=self.creds
-            )
-        return None if self.url else own

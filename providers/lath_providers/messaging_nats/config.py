@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from lath.bus import Credentials
 from lath.errors import InvalidArgument
 from lath.names import shown
 from lath_providers.messaging.config import Patterns, SendingConfig, TakingConfig, parts
 from lath_providers.messaging.subjects import any_matches, check_subject
+from lath_providers.nats_servers import NatsServers
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 
@@ -24,34 +24,6 @@ def _name(given: str) -> str:
 
 def _subject(given: str) -> str:
     return check_subject(given) if given else given
-
-
-class NatsServers(BaseModel):
-    """Which servers, and how to be let in.
-
-    Attributes:
-        url: The NATS servers, several separated by commas; empty: the lattice's own.
-        user: With `password`, for the servers.
-        password: With `user`.
-        token: For the servers.
-        creds: The path of a `.creds` file, for the servers.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = ""
-    user: str = ""
-    password: str = Field(default="", repr=False)
-    token: str = Field(default="", repr=False)
-    creds: str = ""
-
-    def credentials(self, own: Credentials | None) -> Credentials:
-        """What to show the servers: what the config says, else, on the lattice's own bus, the provider's."""
-        if self.user or self.token or self.creds:
-            return Credentials(
-                user=self.user, password=self.password, token=self.token, creds_path=self.creds
-            )
-        return Credentials() if self.url or own is None else own
 
 
 class NatsSendingConfig(NatsServers, SendingConfig):

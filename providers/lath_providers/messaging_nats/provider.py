@@ -17,12 +17,13 @@ from lath_providers.messaging.handling import SYSTEM_NATS, Handling
 from lath_providers.messaging.links import check_takes_messages
 from lath_providers.messaging.message import CONSUMER
 from lath_providers.messaging.rights import check_guarded_pattern
-from lath_providers.messaging_nats.config import NatsSendingConfig, NatsServers, NatsTakingConfig
+from lath_providers.messaging_nats.config import NatsSendingConfig, NatsTakingConfig
 from lath_providers.messaging_nats.connections import Connection, Connections
 from lath_providers.messaging_nats.consumer import consumer_name
 from lath_providers.messaging_nats.sender import Sender
 from lath_providers.messaging_nats.stream_taker import StreamTaker
 from lath_providers.messaging_nats.taker import Taker
+from lath_providers.nats_servers import NatsServers
 
 CLOSE_GRACE_S: Final = 2.0
 """How long messages in work may go on when their link is closed, as long as calls may."""
