@@ -57,10 +57,12 @@ async def beside(
 
 
 async def activity(server: PostgresServer, database: str) -> list[tuple[str, str]]:
-    """State and statement of each connection to a database."""
+    """State and statement of each client's connection to a database; the server has some of its own."""
     async with beside(server) as connection:
         rows = await connection.fetch(
-            "SELECT coalesce(state, '') AS state, query FROM pg_stat_activity WHERE datname = $1", database
+            "SELECT coalesce(state, '') AS state, query FROM pg_stat_activity"
+            " WHERE datname = $1 AND backend_type = 'client backend'",
+            database,
         )
     return [(row["state"], row["query"]) for row in rows]
 

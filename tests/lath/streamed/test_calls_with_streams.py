@@ -266,10 +266,10 @@ async def test_a_time_out_bounds_each_wait_for_the_provider_and_not_those_for_th
 
     loop = asyncio.get_running_loop()
     began = loop.time()
-    writing = asyncio.create_task(way.call(WRITE, "slow", slow(), timeout_ms=400))
+    writing = asyncio.create_task(way.call(WRITE, "slow", slow(), timeout_ms=1_000))
     await eventually(lambda: way.blobs.watched.received == 3)
-    assert 0 < way.blobs.watched.deadlines[0] <= 400
-    await eventually(lambda: loop.time() > began + 0.6)
+    assert 0 < way.blobs.watched.deadlines[0] <= 1_000
+    await eventually(lambda: loop.time() > began + 1.2)
     assert not writing.done()
     may_go_on.set()
     await writing
@@ -308,7 +308,7 @@ async def test_an_object_that_does_not_go_on_runs_into_the_time_out(
         return ByteStream(stalls(), 2 * PIECE_BYTES)
 
     monkeypatch.setattr(way.blobs, "get_data", get_data)
-    stream = await way.call(GET, "x", 0, ALL, timeout_ms=300)
+    stream = await way.call(GET, "x", 0, ALL, timeout_ms=1_000)
     with pytest.raises(DeadlineExceeded, match="did not go on"):
         await stream.read()
 
@@ -327,7 +327,8 @@ async def test_a_purge_ends_the_streams_of_its_link(
 
     reader = asyncio.create_task(read_on()) if reading else None
     await way.test.instance.purge(LinkSelector(), hold=True)
-    assert way.blobs.watched.reading == 0 and way.blobs.closed_links == 1
+    await eventually(lambda: way.blobs.watched.reading == 0)
+    assert way.blobs.closed_links == 1
     with pytest.raises(CallCancelled, match="was purged"):
         await (reader or read_on())
 

@@ -177,7 +177,9 @@ async def test_a_link_that_is_not_called_holds_no_connection_and_names_those_tha
     async def named(*names: str) -> bool:
         async with beside(postgres) as connection:
             rows = await connection.fetch(
-                "SELECT application_name AS name FROM pg_stat_activity WHERE datname = $1", linking.name
+                "SELECT application_name AS name FROM pg_stat_activity"
+                " WHERE datname = $1 AND backend_type = 'client backend'",
+                linking.name,
             )
         return sorted(row["name"] for row in rows) == list(names)
 

@@ -101,7 +101,7 @@ async def test_a_purge_rolls_back_what_is_open(
     await provider.instance.purge(LinkSelector(), hold=False)
     with pytest.raises(NotFound):
         await transaction.commit()
-    assert await none_open(postgres, linking.name)
+    await eventually(lambda: none_open(postgres, linking.name))
     assert await kept.count("kept") == 0
 
 
