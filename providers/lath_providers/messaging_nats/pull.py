@@ -116,7 +116,7 @@ class Pull:
         self._numbers += 1
         body = {"batch": count, "expires": int(EXPIRES_S * _NS), "idle_heartbeat": int(HEARTBEAT_S * _NS)}
         if self._bus.nc.post(self._subject, json.dumps(body).encode(), f"{self._inbox}{self._numbers}"):
-            if not self._asked:
+            if self._asked <= 0:
                 self._heard_at = self._loop.time()
             self._asked += count
         else:
@@ -153,7 +153,7 @@ class Pull:
 
     def _listen(self) -> None:
         now = self._loop.time()
-        if not self._asked:  # all that may be held is held, so the server has nothing to say
+        if self._asked <= 0:  # all that may be held is held, so the server has nothing to say
             self._heard_at = now
         if now - self._heard_at > SILENT_S:
             self._gone(f"consumer {self._consumer} has not been heard of for {SILENT_S:g} s")
