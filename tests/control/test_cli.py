@@ -99,6 +99,13 @@ async def test_a_link_that_nobody_serves_makes_the_answer_no(lath: Lath, client:
     ping = await lath("link", "ping", "-o", "json")
     assert ping.code == 1
     assert ping.json["links"][0]["verdict"] == "unserved"
+    for command in (
+        ("link", "put", "here", "nowhere", "wasi:keyvalue", "-i", "store", "--wait", "--timeout", "500ms"),
+        ("link", "ping"),
+    ):
+        said = await lath(*command)
+        assert said.code == 1
+        assert "nobody serves nowhere: start it" in said.out
     conflict = await lath("link", "put", "here", "elsewhere", "wasi:keyvalue", "-i", "store")
     assert conflict.code == 1
     assert "conflict" in conflict.err and "nowhere" in conflict.err

@@ -96,6 +96,18 @@ async def test_a_call_with_a_stream_of_bytes_is_refused_in_words(
             await client.call("blobs", "wasi:blobstore/container#[method]container.list-objects", None)
 
 
+async def test_a_client_that_calls_a_provider_is_told_to_call_a_component_that_is_linked_to_it(
+    client: Client, nats_server: Server, lattice: str
+) -> None:
+    async with (
+        await Bus.connect(nats_server.url, lattice=lattice, name="blobs") as bus,
+        ProviderInstance(Blobs(), bus, provider_id="blobs"),
+    ):
+        await eventually(lambda: client.presence.instances("blobs"))
+        with pytest.raises(LinkNotFound, match="call a component that is linked to it"):
+            await client.call("blobs", "wasi:blobstore/blobstore.container-exists", "photos")
+
+
 async def test_a_client_holds_the_resources_of_a_component(client: Client, tmp_path: Path) -> None:
     source = tmp_path / "counters.wat"
     await asyncio.to_thread(source.write_bytes, COUNTERS)

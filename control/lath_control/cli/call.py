@@ -30,7 +30,7 @@ def call(
     component: Annotated[
         str,
         typer.Argument(
-            help="The id of a component or provider.",
+            help="The id of a component.",
             metavar="COMPONENT",
             autocompletion=completion.components,
             show_default=False,
@@ -54,7 +54,9 @@ def call(
     ] = f"{CALL_MS // 1000}s",
     trace: Annotated[bool, typer.Option("--trace", help="Print the trace id, on stderr.")] = False,
 ) -> Awaitable[bool]:
-    """Calls a function of a component or provider; prints the result as JSON.
+    """Calls a function of a component; prints the result as JSON.
+
+    A provider is called by the components that are linked to it, not from here.
 
     Each argument is JSON; one that is not is taken as text, so that quotes are not needed around a word:
     lath call greeter demo:greeter/greet.hello Ada

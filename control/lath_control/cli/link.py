@@ -115,7 +115,8 @@ async def put(
     if report.verdict == "live":
         session.out.done(report, f"link {source} → {target} is live")
         return True
-    session.out.one(report, f"link {source} → {target} is {report.verdict} {report.reason}".rstrip())
+    why = f": {report.reason}" if report.reason else ""
+    session.out.one(report, f"link {source} → {target} is {report.verdict}{why}")
     return False
 
 

@@ -187,7 +187,7 @@ def _link_row(link: LinkReport) -> list[RenderableType]:
     title = Text.assemble(
         (f"{link.source_id} → {link.target}", "bold"), f"  {link.wit_namespace}:{link.wit_package}{name}"
     )
-    return [title, state(link.verdict), "", "", "" if link.participants else link.reason]
+    return [title, state(link.verdict), "", "", link.reason if link.verdict == "unserved" else ""]
 
 
 def _participant_row(report: PingReport, link: LinkReport, index: int) -> list[RenderableType]:
@@ -228,9 +228,9 @@ def _ping_summary(report: PingReport) -> Text:
     for link in report.links:
         counts[link.verdict] = counts.get(link.verdict, 0) + 1
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "no links"
+    answered = len(set(report.answered) & set(report.expected))  # others, who hold none of them, may too
     return Text(
-        f"{verdicts}; {len(report.answered)} of {len(report.expected)} participants answered "
-        f"in {report.elapsed_ms} ms",
+        f"{verdicts}; {answered} of {len(report.expected)} participants answered in {report.elapsed_ms} ms",
         style="dim",
     )
 

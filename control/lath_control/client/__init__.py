@@ -201,13 +201,13 @@ class Client:
         await self.close()
 
     async def call(self, target: str, function: str, *args: Any, timeout_ms: int = CALL_MS) -> Any:
-        """Calls a function of a component or provider with Python values; see `lath.codec` for their forms.
+        """Calls a function of a component with Python values; see `lath.codec` for their forms.
 
         A handle of a component's resource (`Resource`) is renewed for as long as the program keeps it and the
         client is open; see `release`.
 
         Args:
-            target: The component's or provider's id.
+            target: The component's id.
             function: `demo:greeter/greet.hello`, or with a version `demo:greeter/greet@0.1.0#hello`.
             args: One for each parameter.
             timeout_ms: How long the answer may take.

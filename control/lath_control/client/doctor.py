@@ -268,7 +268,7 @@ def _link_line(link: LinkReport) -> str:
 
 def _link_fix(link: LinkReport) -> str:
     return {
-        "unserved": f"start {link.target}: nobody serves it",
+        "unserved": f"'lath start component … --id {link.target}', or 'lath start provider'",
         "failed": "correct its config ('lath config put'): it is tried again by itself",
         "silent": "look at the participant that is silent",
         "stale": "'lath link pull' has participants read it again",

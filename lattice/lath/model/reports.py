@@ -60,7 +60,9 @@ class LinkReport(_Report):
 
     @property
     def reason(self) -> str:
-        """The first error among the participants; empty when there is none."""
+        """That nobody serves the target, or the first error among the participants; else empty."""
+        if self.verdict == "unserved":
+            return f"nobody serves {self.target}: start it"
         return next((p.error for p in self.participants if p.error), "")
 
 

@@ -276,7 +276,8 @@ class Dispatch:
         """The key of the link that the call came by, if it is one that can exist."""
         if asked.source_id == CLIENT_SOURCE or asked.link == NO_LINK:
             raise LinkNotFound(
-                f"{self._id} is a provider and is called by a link only: put one from the caller to it"
+                f"{self._id} is a provider: components call it by their links, and clients cannot: "
+                "call a component that is linked to it"
             )
         try:
             return subjects.link_key(

@@ -55,11 +55,13 @@ class Registry:
         named = [package for package in self._packages.values() if package.unversioned == package_name]
         if not named:
             raise NotFound(
-                f"the WIT package {package_name} is not known: register its text first (lath.wit.register)"
+                f"the WIT package {package_name} is not known: register its text first "
+                f"(lath.wit.register; --wit FILE of a command)"
             )
         having = [package for package in named if asked.interface in package.interfaces]
         if not having:
-            raise NotFound(f"the WIT package {named[-1]} has no interface {asked.interface}")
+            has = ", ".join(sorted(named[-1].interfaces))
+            raise NotFound(f"the WIT package {named[-1]} has no interface {asked.interface}; it has {has}")
         fitting = [each for each in having if versions_compatible(asked.version, each.version)]
         if not fitting:
             versions = ", ".join(package.version for package in having)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import obstore
 from obstore.store import S3Store
 
-from lath.errors import Conflict, LathError
+from lath.errors import Conflict, LathError, NotFound
 from lath.names import shown
 from lath.provider import BackendLost
 from lath_providers.blobstore.backend import (
@@ -57,9 +57,13 @@ class S3Backend:
         self._part_bytes = part_bytes
 
     async def check(self) -> None:
-        with self._asking():
-            stream = obstore.list(self._store, self._keys.folder("check"), chunk_size=1)
-            await anext(aiter(stream), None)
+        try:
+            with self._asking():
+                stream = obstore.list(self._store, self._keys.folder("check"), chunk_size=1)
+                await anext(aiter(stream), None)
+        except NotFound as e:
+            bucket = self._store.config.get("bucket")
+            raise NotFound(f"bucket: there is no bucket {bucket!r}: make it first ({e.message})") from e
 
     async def close(self) -> None:
         self._client = None  # the last one that holds it: its connections are closed

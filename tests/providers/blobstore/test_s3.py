@@ -160,6 +160,7 @@ async def test_a_bucket_that_is_not_there_fails_the_link_and_heals(
     bucket = f"{server.make_bucket()}-later"
     link = await running.put(config=server.link_config(bucket))
     held = await running.settled(link)
+    assert (held.error or "").startswith(f"bucket: there is no bucket '{bucket}': make it first")
     assert "NoSuchBucket" in (held.error or "")
     (server.data / bucket).mkdir()
     await eventually(lambda: (running.instance.held(LinkSelector())[0]).state == "active")
