@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN: Final = "********"
 _SECRET_NAME: Final = re.compile(
@@ -22,6 +22,8 @@ _SECRET_NAME: Final = re.compile(
 _URL_USER: Final = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s]*@")
 HIDE_CHARS_MIN: Final = 4
 """Shorter values are looked for nowhere: they stand in every second word by chance."""
+_URL_PASSWORD: Final = re.compile(r"://[^/?#:\s]*:([^/?#\s]+)@")
+"""Of a URL the password is hidden by itself too: drivers take URLs apart before they complain."""
 _LINE_CHARS_MIN: Final = 16
 """Of a value of several lines each one is hidden too: messages quote keys in part."""
 _VALUES_MAX: Final = 1024
@@ -103,6 +105,8 @@ def _forms(value: str | bytes) -> Iterator[str]:
             yield quote(part, safe="", errors="replace")
             yield quote_plus(part, errors="replace")
     yield from (line for line in map(str.strip, text.splitlines()) if len(line) >= _LINE_CHARS_MIN)
+    for password in _URL_PASSWORD.findall(text):
+        yield from (part for part in (password, unquote(password)) if len(part) >= HIDE_CHARS_MIN)
     if len(data) >= HIDE_CHARS_MIN:
         yield repr(data)[2:-1]
         yield base64.b64encode(data).decode()

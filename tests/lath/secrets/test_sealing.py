@@ -98,6 +98,14 @@ def test_each_line_of_a_key_is_hidden() -> None:
     assert line not in scrubbed(f"could not parse {line!r}")
 
 
+@pytest.mark.parametrize("told", ["hunter%40two", "hunter@two"])
+def test_the_password_of_a_url_is_hidden_by_itself_too(told: str) -> None:
+    hide("postgres://me:hunter%40two@db.example:5432/things")
+    assert scrubbed(f"no entry for 'me' with {told} at db.example") == (
+        f"no entry for 'me' with {HIDDEN} at db.example"
+    )
+
+
 def test_of_many_values_each_is_hidden() -> None:
     values = [f"{number:06x}-{number}" for number in range(500)]
     for value in values:
