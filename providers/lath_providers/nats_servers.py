@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from lath.bus import Credentials
+from lath.bus import Bus, Credentials
+from lath.provider import ProviderContext
+
+CONNECT_MS: Final = 5_000
+"""How long to try to reach the backend before the link is `failed` (and tried again)."""
 
 
 class NatsServers(BaseModel):
@@ -33,3 +39,13 @@ class NatsServers(BaseModel):
                 user=self.user, password=self.password, token=self.token, creds_path=self.creds
             )
         return Credentials() if self.url or own is None else own
+
+    async def connect(self, context: ProviderContext, name: str) -> Bus:
+        """A connection for one link, under a name that the servers show."""
+        return await Bus.connect(
+            self.url or context.nats_url,
+            lattice=context.lattice,
+            name=name,
+            credentials=self.credentials(context.credentials),
+            connect_timeout_ms=CONNECT_MS,
+        )

@@ -100,7 +100,7 @@ class TestKeyValueNats(KeyValueContract):
     async def test_a_backend_that_is_not_there_fails_the_link_with_its_url(
         self, running: ProviderTest, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lath_providers.keyvalue_nats.provider.CONNECT_MS", 200)
+        monkeypatch.setattr("lath_providers.nats_servers.CONNECT_MS", 200)
         link = await running.put(config={"url": "nats://127.0.0.1:1"})
         held = await running.settled(link)
         assert held.state == "failed"

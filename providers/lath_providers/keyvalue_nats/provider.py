@@ -11,9 +11,6 @@ from lath_providers.keyvalue import OWN_BUCKET, KeyValueProvider, default_bucket
 from lath_providers.keyvalue_nats.config import KeyValueNatsConfig
 from lath_providers.keyvalue_nats.store import Store, open_store
 
-CONNECT_MS = 5_000
-"""How long to try to reach the backend before the link is `failed` (and tried again)."""
-
 
 @dataclass(slots=True)
 class Backend:
@@ -46,13 +43,7 @@ class KeyValueNats(KeyValueProvider):
 
     async def open_link(self, link: Link) -> Backend:
         config = link.config_as(KeyValueNatsConfig)
-        bus = await Bus.connect(
-            config.url or self.context.nats_url,
-            lattice=self.context.lattice,
-            name=f"lath-kv {link.source_id} {link.name}",
-            credentials=config.credentials(self.context.credentials),
-            connect_timeout_ms=CONNECT_MS,
-        )
+        bus = await config.connect(self.context, f"lath-kv {link.source_id} {link.name}")
         try:
             name = config.bucket or default_bucket(self.context.lattice, link)
             backend = Backend(bus, config, await open_store(bus, name, config))

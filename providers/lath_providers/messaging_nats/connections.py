@@ -16,9 +16,8 @@ from lath.bus import Bus, Credentials, jetstream
 from lath.bus.jetstream import JetStreamError
 from lath.errors import LathError, NotConnected, Unavailable
 from lath.provider import ProviderContext
+from lath_providers.nats_servers import CONNECT_MS
 
-CONNECT_MS: Final = 5_000
-"""How long to try to reach the servers before the link is `failed` (and tried again)."""
 LOOK_MS: Final = 5_000
 """How long to ask whether a lattice lives there."""
 
