@@ -15,16 +15,20 @@ from typing import Any, Final
 
 from bench.callgrind import Counter
 from bench.guests import TEXT_ECHO, TEXT_RELAY
+from bench.http_in_process import HELLO, open_hello
 from bench.in_process import open_pool
 from bench.peers import TEXT
 from lath.bus.entry import Entry
 from lath.codec import FuncCodec
+from lath.http import HttpRequest
 from lath.links import LinkView
 from lath.mirror import Mirror
 from lath.model import LinkSpec, Revision, StoredLink
 from lath.rpc import CallHeader
 from lath.wit.types import Field, Func, ListOf, Primitive
 from lath_host.engine import Engine
+from lath_host.engine.http.exchange import HttpHandler, incoming_handler
+from lath_host.engine.linkage import CallContext
 
 _TICK_MS: Final = 1_000
 """The engine's clock is slow, so that how slow valgrind is does not show: a guest has two ticks."""
@@ -73,6 +77,44 @@ async def _fresh_call(stack: AsyncExitStack) -> Work:
             await asyncio.sleep(0)  # the instance that was used goes in the next turn of the loop
 
     return work
+
+
+def _hello(**limits: Any) -> Workload:
+    """A hello over HTTP, from the bytes of its request to those of its answer."""
+
+    async def workload(stack: AsyncExitStack) -> Work:
+        wire = await open_hello(stack, await _engine(stack), **limits)
+
+        async def work(times: int) -> None:
+            for _ in range(times):
+                await wire.ask()
+                await asyncio.sleep(0)  # the turn in which an instance that was used goes
+
+        return work
+
+    return workload
+
+
+def _hello_engine(**limits: Any) -> Workload:
+    """The engine's part of it: from the request to the response."""
+
+    async def workload(stack: AsyncExitStack) -> Work:
+        engine = await _engine(stack)
+        compiled = await engine.compile(HELLO.read_bytes())
+        pool = await open_pool(stack, engine, compiled, **limits)
+        interface = incoming_handler(compiled.world.exports)
+        assert interface is not None
+        context = CallContext()
+
+        async def work(times: int) -> None:
+            for _ in range(times):
+                request = HttpRequest(authority="127.0.0.1:8080", peer="127.0.0.1:4711")
+                await HttpHandler(pool.instances, interface).serve(request, context=context)
+                await asyncio.sleep(0)
+
+        return work
+
+    return workload
 
 
 _SIGNATURE: Final = Func(
@@ -156,6 +198,10 @@ WORKLOADS: Final[dict[str, tuple[str, int, Workload]]] = {
     "warm_call": ("a warm call into component text, in process", 200, _warm_call),
     "call_with_import": ("the same with one import, answered at once", 200, _call_with_import),
     "fresh_call": ("a call in a fresh instance", 50, _fresh_call),
+    "hello_http": ("a hello over HTTP through the built-in server, reused", 50, _hello(reuse=True)),
+    "hello_http_fresh": ("the same in a fresh instance", 30, _hello(warm_instances=0)),
+    "hello_engine": ("of it the engine alone, reused", 50, _hello_engine(reuse=True)),
+    "hello_engine_fresh": ("the engine alone in a fresh instance", 30, _hello_engine(warm_instances=0)),
     "codec_pack": ("packing parameters: a string and 16 numbers", 1_000, _pack),
     "codec_unpack": ("unpacking them, checked", 1_000, _unpack),
     "rpc_header": ("writing and reading the call's header", 2_000, _header),
