@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+from frozen import freeze
 from lath_command import TEXTSTATS
 
 from lath.errors import DeadlineExceeded, LathError
@@ -54,7 +55,7 @@ async def test_a_frozen_host_is_shown_as_silent_and_the_others_are_not_held_up(
 ) -> None:
     async with HostProcess(client.nats_url, lattice, "--name", "frozen") as process:
         await eventually(lambda: "frozen" in {p.name for p in client.presence.hosts()})
-        os.kill(process.pid, signal.SIGSTOP)
+        await freeze(process.pid)
         try:
             states = {host.friendly_name: host.state for host in await client.hosts.list()}
             assert states == {"one": "up", "two": "up", "frozen": "silent"}

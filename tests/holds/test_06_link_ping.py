@@ -7,6 +7,7 @@ import signal
 
 import guests
 import pytest
+from frozen import freeze
 from whole_lattice import WholeLattice, link_spec
 
 from lath import subjects
@@ -47,8 +48,7 @@ async def test_fifty_instances_are_asked_and_exactly_the_three_frozen_ones_are_n
     assert len(report.links) == 50 * LINKS_EACH
     assert len(report.answered) == 51
     frozen = sorted(client.presence.instances(id)[0].instance_id for id in ids[:3])
-    for process in lonely:
-        process.send_signal(signal.SIGSTOP)
+    await freeze(*(process.pid for process in lonely))
     report = await client.links.ping(timeout_ms=2_000)
     assert sorted(report.silent) == frozen
     assert _targets(report.links, "silent") == set(ids[:3])

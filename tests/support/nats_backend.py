@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from frozen import freeze
+
 from lath.bus import Bus, Credentials
 from lath.errors import Unavailable
 from lath.server import Server
@@ -41,7 +43,7 @@ class NatsBackend:
         await self.server.kill()
 
     async def freeze(self) -> None:
-        os.kill(self.server.pid, signal.SIGSTOP)
+        await freeze(self.server.pid)
 
     async def thaw(self) -> None:
         try:

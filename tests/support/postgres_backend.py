@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from frozen import freeze, signal_all
 from postgres_databases import beside
 from postgres_server import Cluster
 
@@ -35,20 +36,19 @@ class PostgresBackend:
         """Kills every process of it: what is frozen ends no other way."""
         if self._running:
             self._running = False
-            pids = self._pids()
+            pids = await self._freeze_all()
             self._frozen = []
-            _signal(pids, signal.SIGKILL)
+            signal_all(pids, signal.SIGKILL)
             await asyncio.to_thread(_wait_gone, pids)
             self._cluster.pid_file.unlink()  # one that nobody has waited for yet looks alive
 
     async def freeze(self) -> None:
         if self._running and not self._frozen:
-            self._frozen = self._pids()
-            _signal(self._frozen, signal.SIGSTOP)
+            self._frozen = await self._freeze_all()
 
     async def thaw(self) -> None:
         frozen, self._frozen = self._frozen, []
-        _signal(frozen, signal.SIGCONT)
+        signal_all(frozen, signal.SIGCONT)
 
     async def connections(self) -> set[str]:
         async with beside(self._cluster.server) as connection:
@@ -57,21 +57,17 @@ class PostgresBackend:
             )
         return {f"{row['pid']} {row['backend_start']}" for row in rows}
 
-    def _pids(self) -> list[int]:
+    async def _freeze_all(self) -> list[int]:
         """The first of them first, so that it makes no more."""
         pid = self._cluster.pid
-        os.kill(pid, signal.SIGSTOP)
-        return [pid, *_children(pid)]
+        await freeze(pid)
+        children = list(_children(pid))
+        await freeze(*children)
+        return [pid, *children]
 
 
 def _children(pid: int) -> Iterator[int]:
     return map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-
-
-def _signal(pids: list[int], number: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 def _wait_gone(pids: list[int]) -> None:

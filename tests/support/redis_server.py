@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 import redis
+from frozen import freeze
 from ports import free_port
 
 PASSWORD: Final = "a-password-of-the-test"
@@ -55,7 +56,7 @@ class RedisServer:
 
     async def freeze(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        await freeze(self._process.pid)
 
     async def thaw(self) -> None:
         if self._process is not None:

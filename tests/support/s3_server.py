@@ -15,6 +15,7 @@ from subprocess import DEVNULL, Popen
 from typing import Final
 
 import pytest
+from frozen import freeze
 from ports import free_port
 
 from lath.testing import eventually
@@ -117,18 +118,16 @@ class S3Server:
         self.end()
 
     async def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            await freeze(self._process.pid)
 
     async def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     async def connections(self) -> set[str]:
         """As the kernel has them, by the client's address; those that are being closed are not among them."""
         return set(_established(self.port))
-
-    def _signal(self, number: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
+from frozen import freeze
 from link_lattice import LinkLattice, link_lattice
 from link_participants import MemoryHolder
 
@@ -345,8 +346,7 @@ async def test_frozen_participants_are_named_while_present_and_after_their_prese
         await lat.seen(*names)
         await eventually_healthy(lat)
         frozen = ("p02", "p05", "p09")
-        for name in frozen:
-            processes[names.index(name)].send_signal(signal.SIGSTOP)
+        await freeze(*(processes[names.index(name)].pid for name in frozen))
         report = await lat.ops.ping(timeout_ms=1_000)
         assert report.silent == frozen
         assert verdicts(report) == {"default": "silent"}

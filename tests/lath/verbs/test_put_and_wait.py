@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 
 import pytest
+from frozen import freeze
 from link_lattice import LinkLattice, link_lattice, spec
 from link_participants import MemoryHolder
 
@@ -120,7 +120,7 @@ async def test_a_frozen_participant_is_named_at_the_deadline(lat: LinkLattice) -
     process = await lat.process("provider", "kv", "frozen")
     await lat.member("provider", "kv", instance="good")
     await lat.seen("frozen")
-    process.send_signal(signal.SIGSTOP)
+    await freeze(process.pid)
     with pytest.raises(DeadlineExceeded, match=r"by kv/frozen: no answer$"):
         await lat.ops.put_and_wait(spec("app", "kv"), 500)
 
