@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -40,8 +40,10 @@ class RequestHead:
         method: As sent.
         scheme: `http` or `https`, by the connection.
         authority: As sent, by the target or by `host`; empty only in HTTP/1.0.
+        host: Of the authority, as routes are looked up by; empty where there is none.
         target: Path and query, as sent; `*` where that is asked.
-        headers: Names in lower case; without `host`.
+        headers: Those that go on to the guest, their names in lower case.
+        read: The values of those that the server reads itself, by name; see `fields`.
         content_length: None: not said.
         has_body: Whether one follows.
         peer: The client's address and port.
@@ -51,19 +53,17 @@ class RequestHead:
     method: str
     scheme: str
     authority: str
+    host: str
     target: str
     headers: list[Header]
+    read: Mapping[str, list[bytes]]
     content_length: int | None
     has_body: bool
     peer: str
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a header."""
-        return name in [each for each, _ in self.headers]
-
     def values(self, name: str) -> list[str]:
-        """The values of a header, each as it was sent."""
-        return [value.decode("latin-1") for each, value in self.headers if each == name]
+        """The values of a header that the server reads, each as it was sent."""
+        return [value.decode("latin-1") for value in self.read.get(name, ())]
 
 
 class Exchange(Protocol):
@@ -74,6 +74,10 @@ class Exchange(Protocol):
 
     @property
     def head(self) -> RequestHead: ...
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        """What handles it."""
 
     @property
     def started(self) -> bool:

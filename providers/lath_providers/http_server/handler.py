@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol
 
 from lath import telemetry
 from lath.errors import CallCancelled, LathError
@@ -16,13 +16,12 @@ from lath_providers.http_server.replies import (
     NO_BODY,
     announced_trailers,
     own_headers,
-    passed_on,
     refusal_of,
     refusal_text,
     response_headers,
     response_trailers,
 )
-from lath_providers.http_server.routes import NoRoute, Routes, request_host, route_path
+from lath_providers.http_server.routes import NoRoute, Routes, route_path
 from lath_providers.http_server.served import RETRY_AFTER, Running, ServedLink
 
 _log = telemetry.get_logger("lath.http")
@@ -45,8 +44,8 @@ class Outcome:
 
     __slots__ = ("bytes_out", "ended", "served", "status", "whole")
 
-    def __init__(self) -> None:
-        self.served: ServedLink | None = None
+    def __init__(self, served: ServedLink | None) -> None:
+        self.served = served
         self.status = 0
         self.bytes_out = 0
         self.ended = "ok"
@@ -72,25 +71,27 @@ class Handler:
         self._access_log = access_log
 
     async def answer(self, exchange: Exchange) -> None:
-        """Answers one request, in a task of its own."""
-        began = asyncio.get_running_loop().time()
-        outcome = Outcome()
+        """Answers one request, in a task and a context of its own."""
         head = exchange.head
-        telemetry.replace_current(_trace_of(head))
+        if HEADER_TRACEPARENT in head.read:
+            telemetry.replace_current(_trace_of(head))
+        found = self._find(head)
+        outcome = Outcome(found if isinstance(found, ServedLink) else None)
+        answer = self._traced if telemetry.sampled() else self._answer
+        if self._access_log:
+            await self._logged(exchange, outcome, answer(exchange, found, outcome))
+        else:
+            await answer(exchange, found, outcome)
+
+    async def _logged(self, exchange: Exchange, outcome: Outcome, answer: Coroutine[Any, Any, None]) -> None:
+        began = asyncio.get_running_loop().time()
         try:
-            found = self._find(head)
-            if isinstance(found, ServedLink):
-                outcome.served = found
-            if telemetry.sampled():
-                await self._traced(exchange, found, outcome)
-            else:
-                await self._answer(exchange, found, outcome)
+            await answer
         except asyncio.CancelledError:
             outcome.ended = "client gone"
             raise
         finally:
-            if self._access_log:
-                self._log(head, outcome, asyncio.get_running_loop().time() - began)
+            self._log(exchange.head, outcome, asyncio.get_running_loop().time() - began)
 
     async def _traced(self, exchange: Exchange, found: ServedLink | Refusal, outcome: Outcome) -> None:
         head, served = exchange.head, outcome.served
@@ -124,8 +125,13 @@ class Handler:
             if isinstance(found, Refusal):
                 raise found
             _check(exchange.head, found)
-            async with found.admit() as running:
-                await self._pass_on(exchange, found, running, outcome)
+            with found.admit(exchange.task) as running:
+                request = _request(exchange, found, running)
+                response = await self._serve(found.link, request, timeout_ms=found.config.timeout_ms)
+                if response.whole is not None and not response.trailers:
+                    await self._respond(exchange, response, response.whole, outcome)
+                else:
+                    await self._pass_on(exchange, response, outcome)
         except Refusal as refusal:
             await self._refuse(exchange, refusal, outcome)
         except LathError as error:
@@ -142,60 +148,50 @@ class Handler:
             return Refusal(503, "the server stops", RETRY_AFTER)
         path = route_path(head.target.partition("?")[0])
         try:
-            return self._routes.find(request_host(head.authority) or "", path, head.method)
+            return self._routes.find(head.host, path, head.method)
         except NoRoute as none:
             if none.allowed:
                 allowed = ", ".join(none.allowed).encode()
                 return Refusal(405, f"{head.method} is not served here", ((b"allow", allowed),))
             return Refusal(404, "nothing is served here")
 
-    async def _pass_on(
-        self, exchange: Exchange, served: ServedLink, running: Running, outcome: Outcome
+    async def _respond(
+        self, exchange: Exchange, response: HttpResponse, body: bytes, outcome: Outcome
     ) -> None:
-        head = exchange.head
-        body = RequestBody(exchange, served, running) if head.has_body else None
-        request = HttpRequest(
-            method=head.method,
-            scheme=head.scheme,
-            authority=head.authority,
-            path_with_query=head.target,
-            headers=_guest_headers(head),
-            body=body,
-            trailers=None if body is None else exchange.trailers,
-            peer=head.peer,
-        )
-        response = await self._serve(served.link, request, timeout_ms=served.config.timeout_ms)
+        """Sends a response of which all is there."""
+        headers = response_headers(response)
+        if exchange.head.method == "HEAD" or response.status in NO_BODY:
+            body = b""
+        else:
+            _say_length(headers, len(body))
+        outcome.status = response.status
+        outcome.bytes_out = len(body)
+        await exchange.respond(response.status, headers, body)
+        outcome.whole = True
+
+    async def _pass_on(self, exchange: Exchange, response: HttpResponse, outcome: Outcome) -> None:
+        """Sends a response as it comes."""
         try:
-            headers = self._with_close(exchange, response_headers(response), refused=False)
-            outcome.status = response.status
-            if head.method == "HEAD" or response.status in NO_BODY:
-                await exchange.respond(response.status, headers, b"")  # nobody gets the rest: it is not made
-            elif response.whole is not None and not response.trailers:
-                _say_length(headers, len(response.whole))
-                outcome.bytes_out = len(response.whole)
-                await exchange.respond(response.status, headers, response.whole)
+            if exchange.head.method == "HEAD" or response.status in NO_BODY:
+                await self._respond(exchange, response, b"", outcome)  # nobody gets the rest: it is not made
             else:
-                await self._stream(exchange, response, headers, outcome)
-            outcome.whole = True
+                await self._stream(exchange, response, outcome)
         finally:
             await response.body.aclose()
 
-    async def _stream(
-        self,
-        exchange: Exchange,
-        response: HttpResponse,
-        headers: list[tuple[bytes, bytes]],
-        outcome: Outcome,
-    ) -> None:
+    async def _stream(self, exchange: Exchange, response: HttpResponse, outcome: Outcome) -> None:
         """Sends a response as its body comes, and its trailers where they reach the client."""
+        headers = response_headers(response)
         if exchange.takes_trailers:
             headers += announced_trailers(response)
+        outcome.status = response.status
         await exchange.start(response.status, headers)
         async for chunk in response.body:
             if chunk:
                 outcome.bytes_out += len(chunk)
                 await exchange.write(chunk)
         await exchange.finish(response_trailers(response) if exchange.takes_trailers else [])
+        outcome.whole = True
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal, outcome: Outcome) -> None:
         """Answers in the component's place; where its response has begun, breaks it off."""
@@ -214,16 +210,16 @@ class Handler:
             *refusal.headers,
         ]
         try:
-            await exchange.respond(refusal.status, self._with_close(exchange, headers, refused=True), text)
+            await exchange.respond(refusal.status, self._with_close(exchange, headers), text)
         except Refusal:
             exchange.reset()
 
     def _with_close(
-        self, exchange: Exchange, headers: list[tuple[bytes, bytes]], *, refused: bool
+        self, exchange: Exchange, headers: list[tuple[bytes, bytes]]
     ) -> list[tuple[bytes, bytes]]:
-        """Says that the connection ends with this response: where the rest of the request is not wanted."""
+        """Says that the connection ends with this response: the rest of the request is not wanted."""
         head = exchange.head
-        if head.version != "2" and (self._closing() or (refused and head.has_body)):
+        if head.version != "2" and (head.has_body or self._closing()):
             headers.append((b"connection", b"close"))
         return headers
 
@@ -258,10 +254,26 @@ class RequestBody:
 
 
 def _check(head: RequestHead, served: ServedLink) -> None:
-    if head.has("expect") and head.values("expect") != ["100-continue"]:
+    if "expect" in head.read and head.values("expect") != ["100-continue"]:
         raise Refusal(417, "the only expectation met is 100-continue")
     if (head.content_length or 0) > served.config.body_bytes_max:
         raise _too_large(served)
+
+
+def _request(exchange: Exchange, served: ServedLink, running: Running) -> HttpRequest:
+    """What the component is asked."""
+    head = exchange.head
+    body = RequestBody(exchange, served, running) if head.has_body else None
+    return HttpRequest(
+        method=head.method,
+        scheme=head.scheme,
+        authority=head.authority,
+        path_with_query=head.target,
+        headers=_guest_headers(head),
+        body=body,
+        trailers=None if body is None else exchange.trailers,
+        peer=head.peer,
+    )
 
 
 def _too_large(served: ServedLink) -> Refusal:
@@ -270,14 +282,14 @@ def _too_large(served: ServedLink) -> Refusal:
 
 def _say_length(headers: list[tuple[bytes, bytes]], length: int) -> None:
     """Says how long the body is, where the guest has not: so it needs no chunks."""
-    if not any(name == b"content-length" for name, _ in headers):
-        headers.append((b"content-length", b"%d" % length))
+    for name, _ in headers:
+        if name == b"content-length":
+            return
+    headers.append((b"content-length", b"%d" % length))
 
 
 def _trace_of(head: RequestHead) -> telemetry.TraceContext | None:
     """The trace that a request belongs to; several traceparents are none, as W3C says."""
-    if not head.has(HEADER_TRACEPARENT):
-        return None
     parents = head.values(HEADER_TRACEPARENT)
     if len(parents) != 1:
         return None
@@ -287,12 +299,10 @@ def _trace_of(head: RequestHead) -> telemetry.TraceContext | None:
 
 
 def _guest_headers(head: RequestHead) -> list[Header]:
-    """What the guest sees: no headers of the connection, and the trace as it goes on from here."""
+    """What the guest sees: the trace as it goes on from here."""
+    if telemetry.current() is None:
+        return head.headers
     trace: dict[str, str] = {}
     telemetry.inject(trace)
-    kept = [
-        header
-        for header in passed_on(head.headers)
-        if header[0] != "expect" and not (trace and header[0] in _TRACE)
-    ]
+    kept = [header for header in head.headers if header[0] not in _TRACE]
     return [*kept, *((name, value.encode("latin-1")) for name, value in trace.items())]

@@ -7,6 +7,7 @@ from typing import Final
 
 from lath.http import Header
 from lath_providers.http_server.exchange import Refusal, RequestHead
+from lath_providers.http_server.fields import sorted_out
 from lath_providers.http_server.routes import request_host
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.IGNORECASE)
@@ -14,7 +15,7 @@ _LENGTH: Final = re.compile(rb"\d{1,18}\Z")
 
 
 def head_of(
-    *, version: str, method: str, scheme: str, target: bytes, headers: list[tuple[bytes, bytes]], peer: str
+    *, version: str, method: str, scheme: str, target: bytes, headers: list[Header], peer: str
 ) -> RequestHead:
     """The head of a request of HTTP/1.x.
 
@@ -29,26 +30,28 @@ def head_of(
     Raises:
         Refusal: It breaks RFC 9110 or 9112, or asks for what is not served here.
     """
-    if version not in ("1.0", "1.1"):
+    if version != "1.1" and version != "1.0":
         raise Refusal(505, "this server speaks HTTP/1.0, 1.1 and 2")
     if method == "CONNECT":
         raise Refusal(501, "this server is no proxy")
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (not hosts and version == "1.1"):
+    kept, read = sorted_out(headers)
+    hosts = read.get("host", [])
+    if len(hosts) != 1 and (hosts or version == "1.1"):
         raise Refusal(400, "a request has one host header")
     authority, path = _parts(target.decode("latin-1"), method)
     if authority is None:
         authority = hosts[0].decode("latin-1") if hosts else ""
-    _check_authority(authority)
-    length = _content_length(headers)
-    chunked = _chunked(headers, version)
+    length = _content_length(read)
+    chunked = _chunked(read, version)
     return RequestHead(
         version=version,
         method=method,
         scheme=scheme,
         authority=authority,
+        host=_host_of(authority),
         target=path,
-        headers=_kept(headers),
+        headers=kept,
+        read=read,
         content_length=length,
         has_body=chunked or bool(length),
         peer=peer,
@@ -73,21 +76,24 @@ def head_of_fields(
     if sum(len(name) + len(value) for name, value in fields) > bytes_max:
         raise Refusal(431, "the request's headers are too large")
     pseudo = {name: value.decode("latin-1") for name, value in fields if name.startswith(b":")}
-    headers = [field for field in fields if not field[0].startswith(b":")]
+    headers = [(name.decode("latin-1"), value) for name, value in fields if not name.startswith(b":")]
     if pseudo.get(b":method") == "CONNECT":
         raise Refusal(501, "this server is no proxy")
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-    authority = pseudo.get(b":authority", hosts[0] if hosts else "")
-    _check_authority(authority)
+    kept, read = sorted_out(headers)
+    authority = pseudo.get(b":authority")
+    if authority is None:
+        authority = read["host"][0].decode("latin-1") if "host" in read else ""
     _, target = _parts(pseudo.get(b":path", ""), pseudo.get(b":method", ""))
     return RequestHead(
         version="2",
         method=pseudo.get(b":method", ""),
         scheme=scheme,
         authority=authority,
+        host=_host_of(authority),
         target=target,
-        headers=_one_cookie(_kept(headers)),
-        content_length=_content_length(headers),
+        headers=_one_cookie(kept),
+        read=read,
+        content_length=_content_length(read),
         has_body=not ended,
         peer=peer,
     )
@@ -106,33 +112,31 @@ def _parts(target: str, method: str) -> tuple[str | None, str]:
     return absolute[1], path if path.startswith("/") else f"/{path}"
 
 
-def _check_authority(authority: str) -> None:
-    if authority and request_host(authority) is None:
+def _host_of(authority: str) -> str:
+    host = request_host(authority) if authority else ""
+    if host is None:
         raise Refusal(400, "the request's host is malformed")
+    return host
 
 
-def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    lengths = [value for name, value in headers if name == b"content-length"]
-    if not lengths:
+def _content_length(read: dict[str, list[bytes]]) -> int | None:
+    lengths = read.get("content-length")
+    if lengths is None:
         return None
     if len(lengths) > 1 or not _LENGTH.match(lengths[0]):
         raise Refusal(400, "the request's content-length is malformed")
     return int(lengths[0])
 
 
-def _chunked(headers: list[tuple[bytes, bytes]], version: str) -> bool:
-    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
-    if not codings:
+def _chunked(read: dict[str, list[bytes]], version: str) -> bool:
+    codings = read.get("transfer-encoding")
+    if codings is None:
         return False
     if version == "1.0":
         raise Refusal(400, "HTTP/1.0 has no transfer-encoding")
-    if codings != [b"chunked"]:
+    if [coding.strip().lower() for coding in codings] != [b"chunked"]:
         raise Refusal(501, "the only transfer-encoding served is chunked")
     return True
-
-
-def _kept(headers: list[tuple[bytes, bytes]]) -> list[Header]:
-    return [(name.decode("latin-1"), value) for name, value in headers if name != b"host"]
 
 
 def _one_cookie(headers: list[Header]) -> list[Header]:

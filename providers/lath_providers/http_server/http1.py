@@ -22,6 +22,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from lath.http import Header
 from lath_providers.http_server.deadline import Deadline
 from lath_providers.http_server.exchange import LINGER_S, Front, Refusal, peer_name
 from lath_providers.http_server.gathering import GatheringTransport, GuardedFlow
@@ -75,6 +76,7 @@ class Http1Connection(HttpToolsProtocol):
         self._running: Http1Exchange | None = None  # the one whose response is being made
         self._latest: Http1Exchange | None = None  # the one that is being read
         self._held = b""
+        self._fields: list[Header] = []
         self._in_head = False
         self._began = False  # a head, in what is being parsed
         self._replaying = False
@@ -157,7 +159,10 @@ class Http1Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._broken is None and not self._ending:
-            self._feed(self._held + data if self._held else data)
+            if self._held or self._waiting or len(data) > SLICE_BYTES:
+                self._feed(self._held + data)
+            else:
+                self._parse(data)
 
     def _feed(self, data: bytes) -> None:
         """Parses what has come, until a request has to wait for the one before; keeps the rest."""
@@ -168,7 +173,7 @@ class Http1Connection(HttpToolsProtocol):
                 if len(self._held) >= HELD_BYTES_MAX:
                     self.flow.pause_reading()
                 return
-            self._parse(data[start : start + SLICE_BYTES] if len(data) > SLICE_BYTES else data)
+            self._parse(data[start : start + SLICE_BYTES])
             if self._broken is not None or self._ending or self.transport.is_closing():
                 return
 
@@ -214,7 +219,7 @@ class Http1Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._replaying:
             return
-        self.url, self.headers = b"", []
+        self.url, self._fields = b"", []
         self._in_head, self._head_bytes = True, 0
         self._began = True
 
@@ -227,10 +232,11 @@ class Http1Connection(HttpToolsProtocol):
         if self._replaying:
             return
         self._count(len(name) + len(value) + FIELD_EXTRA_BYTES)
+        field = name.decode("latin-1").lower(), value
         if self._in_head:
-            self.headers.append((name.lower(), value))
+            self._fields.append(field)
         elif self._latest is not None:
-            self._latest.came.append((name.decode("latin-1").lower(), value))
+            self._latest.came.append(field)
 
     def on_headers_complete(self) -> None:
         if self._replaying:
@@ -240,7 +246,7 @@ class Http1Connection(HttpToolsProtocol):
         version = parser.get_http_version()
         head = head_of(
             version=version, method=parser.get_method().decode("ascii"), scheme=str(self.scheme),
-            target=self.url, headers=self.headers, peer=self._peer,
+            target=self.url, headers=self._fields, peer=self._peer,
         )  # fmt: skip
         self._in_head, self._head_bytes = False, 0
         self._requests += 1
@@ -279,6 +285,10 @@ class Http1Connection(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
+    def _should_upgrade(self) -> bool:
+        """Asked by uvicorn's protocol: there are no WebSockets."""
+        return False
+
     def _stopped_before_body(self) -> bool:
         return self.parser.should_upgrade() and self._latest is not None and self._latest.head.has_body
 
@@ -306,10 +316,11 @@ class Http1Connection(HttpToolsProtocol):
         elif exchange.unread:
             self._discard_left = DISCARD_BYTES_MAX
         self._wait()
-        held, self._held = self._held, b""
-        if held:
+        if self._held:
+            held, self._held = self._held, b""
             self._feed(held)
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
 
     def _fail(self, refusal: Refusal) -> None:
         """Takes no more requests: what has come is no HTTP. Those before it are answered first."""

@@ -21,6 +21,8 @@ from lath_providers.http_server.replies import NO_BODY
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TRAILERS: Final = "trailers"
 _CLOSE: Final = (b"connection", b"close")
+_UNHEARD: Final = asyncio.Event()
+"""Set for requests without a body, which nobody waits for."""
 
 
 class Http1Exchange(RequestResponseCycle):
@@ -36,6 +38,7 @@ class Http1Exchange(RequestResponseCycle):
         reset: Breaks the connection.
 
     Attributes:
+        task: What handles it, once its turn has come.
         came: The request's trailers, as far as they have come.
         started: Whether the response has begun.
         last: Once the response is complete: whether the connection ends with it.
@@ -50,7 +53,8 @@ class Http1Exchange(RequestResponseCycle):
     _left: int | None = None
     """Of the body, in bytes, where its length was said."""
     _failure: Refusal | None = None
-    _task: asyncio.Task[None] | None = None
+    _begun = False
+    task: asyncio.Task[None]
 
     def __init__(
         self,
@@ -66,25 +70,26 @@ class Http1Exchange(RequestResponseCycle):
         self.head = head
         self.came: list[Header] = []
         self.body = bytearray()
-        self.message_event = asyncio.Event()
+        self.message_event = asyncio.Event() if head.has_body else _UNHEARD
         self.transport = transport
         self.flow = flow
         self.keep_alive = keep_alive
         self.on_response = on_response
         self.reset = reset
-        self.waiting_for_100_continue = head.has("expect")
+        self.waiting_for_100_continue = "expect" in head.read
         self._stall_s = stall_s
 
     # --- what its connection tells it ----------------------------------------------------------------
 
     def begin(self, task: asyncio.Task[None]) -> None:
         """Its turn has come; `task` handles it."""
-        self._task = task
+        self.task = task
+        self._begun = True
 
     @property
     def unread(self) -> bool:
         """Whether more of the request is to come."""
-        return self._task is None or self.more_body
+        return not self._begun or self.more_body
 
     def fail(self, why: Refusal) -> None:
         """The rest of the body is malformed."""
@@ -96,8 +101,8 @@ class Http1Exchange(RequestResponseCycle):
         """The client is gone."""
         self.disconnected = True
         self.message_event.set()
-        if self._task is not None and not self.response_complete:
-            self._task.cancel()
+        if self._begun and not self.response_complete:
+            self.task.cancel()
 
     # --- the request ---------------------------------------------------------------------------------
 
@@ -131,13 +136,14 @@ class Http1Exchange(RequestResponseCycle):
     @property
     def takes_trailers(self) -> bool:
         """Whether the client wants them (RFC 9110, 10.1.4); where it has not said so, it may drop them."""
-        if self.head.version != "1.1" or not self.head.has("te"):
+        if self.head.version != "1.1" or "te" not in self.head.read:
             return False
         said = ",".join(self.head.values("te"))
         return any(token.strip().lower() == _TRAILERS for token in said.split(","))
 
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        await self._writable()
+        if self.flow.write_paused:
+            await self._writable()
         if self.disconnected:
             return
         head = self._head(status, headers)

@@ -27,12 +27,14 @@ class Http2Exchange:
         stall_s: How long the client may keep a read or a write waiting.
 
     Attributes:
+        task: What handles it, once it has begun.
         came: The request's trailers.
         unread: Whether more of the request is to come.
         takes_trailers: Every client does: they are a part of the version.
     """
 
     takes_trailers = True
+    task: asyncio.Task[None]
 
     def __init__(
         self,
@@ -56,7 +58,6 @@ class Http2Exchange:
         self._unacknowledged = 0
         self._change: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._task: asyncio.Task[None] | None = None
         self._continue = "100-continue" in head.values("expect")
         self._gone = False
         self._finished = False
@@ -65,7 +66,7 @@ class Http2Exchange:
 
     def begin(self, task: asyncio.Task[None]) -> None:
         """`task` handles it."""
-        self._task = task
+        self.task = task
 
     def feed(self, data: bytes, flow_controlled_bytes: int) -> None:
         """More of the body has come."""
@@ -90,8 +91,8 @@ class Http2Exchange:
         """The client has reset the stream, or is gone."""
         self._gone = True
         _wake(self._change)
-        if self._task is not None and not self._finished:
-            self._task.cancel()
+        if not self._finished:
+            self.task.cancel()
 
     def close(self) -> None:
         """Its handler has ended."""

@@ -12,9 +12,10 @@ from typing import Final
 from lath.errors import LathError
 from lath.http import Header, HttpResponse
 from lath_providers.http_server.exchange import Refusal
+from lath_providers.http_server.fields import passed_on
 from lath_providers.http_server.served import RETRY_AFTER
 
-SERVER: Final = b"lath"
+_SERVER: Final = (b"server", b"lath")
 NO_BODY: Final = frozenset({204, 304})
 """Statuses of responses that have none, whatever the guest writes."""
 _STATUS_OF_KIND: Final = {
@@ -26,17 +27,12 @@ _STATUS_OF_KIND: Final = {
     "deadline_exceeded": 504,
     "payload_too_large": 413,
 }
-_OF_THE_CONNECTION: Final = frozenset(
-    {
-        "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te",
-        "trailer", "transfer-encoding", "upgrade", "http2-settings",
-    }
-)  # fmt: skip
 _NO_TRAILERS: Final = frozenset({b"content-length", b"host"})
 """What says where a message goes or ends: read before its body, or not at all (RFC 9110, 6.5.1)."""
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE: Final = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
 _LENGTH: Final = re.compile(rb"\d{1,18}\Z")
+_NAMES_KEPT: Final = 256
 
 
 def refusal_of(error: LathError) -> Refusal:
@@ -50,18 +46,6 @@ def refusal_text(refusal: Refusal) -> bytes:
     return f"{HTTPStatus(refusal.status).phrase}: {refusal.reason}\n".encode()
 
 
-def passed_on(headers: list[Header]) -> list[Header]:
-    """What is no one hop's: without the headers of the connection, those that `connection` names included."""
-    named = {
-        token.strip().lower()
-        for name, value in headers
-        if name.lower() == "connection"
-        for token in value.decode("latin-1").split(",")
-    }
-    dropped = _OF_THE_CONNECTION | named if named else _OF_THE_CONNECTION
-    return [header for header in headers if header[0].lower() not in dropped]
-
-
 def response_headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
     """The headers of a guest's response as they are sent.
 
@@ -70,20 +54,23 @@ def response_headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
     """
     if not 200 <= response.status <= 599:
         raise Refusal(502, f"the component answered with status {response.status}")
+    own = own_headers()
+    if not response.headers:
+        return own
     sent: list[tuple[bytes, bytes]] = []
-    names: set[str] = set()
+    names: set[bytes] = set()
     for name, value in passed_on(response.headers):
-        if not _NAME.match(name) or not _VALUE.match(value):
+        lower = _sent_name(name)
+        if lower is None or not _VALUE.match(value):
             raise Refusal(502, "the component answered with a malformed header")
-        lower = name.lower()
-        if lower == "content-length":
+        if lower == b"content-length":
             if response.status in NO_BODY:
                 continue
             if lower in names or not _LENGTH.match(value):
                 raise Refusal(502, "the component answered with a malformed content-length")
         names.add(lower)
-        sent.append((lower.encode("ascii"), value.strip(b" \t")))
-    return sent + [field for field in own_headers() if field[0].decode() not in names]
+        sent.append((lower, value.strip(b" \t")))
+    return sent + [field for field in own if field[0] not in names]
 
 
 def announced_trailers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
@@ -110,9 +97,15 @@ def _sent_trailers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
 
 def own_headers() -> list[tuple[bytes, bytes]]:
     """What every response has, unless its guest says otherwise."""
-    return [(b"date", _date(int(time.time()))), (b"server", SERVER)]
+    return [_date(int(time.time())), _SERVER]
 
 
 @functools.lru_cache(maxsize=1)
-def _date(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode()
+def _date(second: int) -> tuple[bytes, bytes]:
+    return b"date", formatdate(second, usegmt=True).encode()
+
+
+@functools.lru_cache(maxsize=_NAMES_KEPT)
+def _sent_name(name: str) -> bytes | None:
+    """A header's name as it is sent, mostly one of few; None where it is none."""
+    return name.lower().encode("ascii") if _NAME.match(name) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -17,7 +17,9 @@ from lath_providers.http_server.config import ANY, is_host
 
 _DOTS: Final = re.compile(r"/\.{1,2}(?:/|\Z)")
 _PORT: Final = re.compile(r":\d{0,5}\Z")
-
+_ROOT: Final = ("/",)
+_HOSTS_KEPT: Final = 1024
+"""Hosts are the clients' to make up."""
 
 AUTHORITY_CHARS_MAX: Final = 260
 """A DNS name has 253 characters at most, and a port five."""
@@ -66,6 +68,8 @@ class Routes(Generic[R]):
 
     def __init__(self) -> None:
         self._by_host: dict[str, dict[str, dict[str, R]]] = {}
+        self._matching: dict[str, tuple[dict[str, dict[str, R]], ...]] = {}
+        """The routes of the hosts that match one, most specific first; of those asked for lately."""
         self._routed: list[R] = []
         self._depth_max = 0
 
@@ -92,7 +96,7 @@ class Routes(Generic[R]):
         for host, path, method in _routes_of(routed):
             self._by_host.setdefault(host, {}).setdefault(path, {})[method] = routed
         self._routed.append(routed)
-        self._measure()
+        self._changed()
 
     def remove(self, routed: R) -> None:
         """Removes all of its routes; nothing where it is not there."""
@@ -108,7 +112,7 @@ class Routes(Generic[R]):
                 del paths[path]
             if not paths:
                 del self._by_host[host]
-        self._measure()
+        self._changed()
 
     def find(self, host: str, path: str, method: str) -> R:
         """What takes a request.
@@ -122,7 +126,7 @@ class Routes(Generic[R]):
             NoRoute: Nothing does.
         """
         allowed: set[str] = set()
-        for paths in self._hosts(host):
+        for paths in self._matching.get(host) or self._match(host):
             for prefix in self._prefixes(path):
                 methods = paths.get(prefix)
                 if methods is None:
@@ -133,27 +137,30 @@ class Routes(Generic[R]):
                 allowed.update(methods)
         raise NoRoute(tuple(sorted(allowed)))
 
-    def _hosts(self, host: str) -> Iterator[dict[str, dict[str, R]]]:
-        """The routes of the hosts that match, most specific first."""
-        by_host = self._by_host
-        if (named := by_host.get(host)) is not None:
-            yield named
+    def _match(self, host: str) -> tuple[dict[str, dict[str, R]], ...]:
+        names = [host]
         _, dot, rest = host.partition(".")
         while dot:
-            if (suffixed := by_host.get(f"*.{rest}")) is not None:
-                yield suffixed
+            names.append(f"*.{rest}")
             _, dot, rest = rest.partition(".")
-        if (others := by_host.get(ANY)) is not None:
-            yield others
+        names.append(ANY)
+        found = tuple(self._by_host[name] for name in names if name in self._by_host)
+        if len(self._matching) >= _HOSTS_KEPT:
+            self._matching.clear()
+        self._matching[host] = found
+        return found
 
-    def _prefixes(self, path: str) -> Iterator[str]:
+    def _prefixes(self, path: str) -> Sequence[str]:
         """The whole segments that the path begins with, longest first, as deep as routes go."""
+        if not self._depth_max:
+            return _ROOT
         segments = path.split("/", self._depth_max + 1)[1 : self._depth_max + 1]
-        for count in range(len(segments), -1, -1):
-            yield "/" + "".join(f"{segment}/" for segment in segments[:count])
+        counts = range(len(segments), -1, -1)
+        return ["/" + "".join(f"{segment}/" for segment in segments[:count]) for count in counts]
 
-    def _measure(self) -> None:
+    def _changed(self) -> None:
         """A path of ten thousand slashes is looked at no deeper than any route goes."""
+        self._matching.clear()
         self._depth_max = max((routed.path.count("/") - 1 for routed in self._routed), default=0)
 
 
@@ -166,9 +173,9 @@ def request_host(authority: str) -> str | None:
     return _host(authority) if len(authority) <= AUTHORITY_CHARS_MAX else None
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=_HOSTS_KEPT)
 def _host(authority: str) -> str | None:
-    """Asked twice of each request, mostly for the same few."""
+    """Asked of each request, mostly for the same few."""
     name = _PORT.sub("", authority.lower()).removesuffix(".")
     return name if is_host(name) else None
 
@@ -181,7 +188,7 @@ def route_path(path: str) -> str:
     if "%" in path:
         kept = path.replace("%2F", "%252F").replace("%2f", "%252f")
         path = unquote_to_bytes(kept).decode("latin-1")
-    if _DOTS.search(path) is None:
+    if "/." not in path or _DOTS.search(path) is None:
         return path
     resolved: list[str] = []
     for segment in path.split("/")[1:]:

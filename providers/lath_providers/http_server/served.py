@@ -36,16 +36,19 @@ class ServedLink:
         self.methods = config.methods
         self.leaving = False
         self._running: set[Running] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._left = asyncio.Event()
+        """Set once it is leaving and its last request has ended."""
 
     @property
     def running(self) -> int:
         """How many of its requests run."""
         return len(self._running)
 
-    def admit(self) -> Running:
-        """Lets a request run: `async with served.admit() as running`.
+    def admit(self, task: asyncio.Task[None]) -> Running:
+        """Lets a request run: `with served.admit(task) as running`.
+
+        Args:
+            task: Handles the request, and nothing else.
 
         Raises:
             Refusal: `concurrency_max` of them run, or the link goes.
@@ -54,18 +57,17 @@ class ServedLink:
             raise Refusal(503, "the link is being closed", RETRY_AFTER)
         if len(self._running) >= self.config.concurrency_max:
             raise Refusal(503, "too many requests run", RETRY_AFTER)
-        return Running(self)
+        return Running(self, task)
 
     def entered(self, running: Running) -> None:
         """A request begins to run."""
         self._running.add(running)
-        self._idle.clear()
 
     def left(self, running: Running) -> None:
         """It has ended."""
         self._running.discard(running)
-        if not self._running:
-            self._idle.set()
+        if self.leaving and not self._running:
+            self._left.set()
 
     async def drain(self) -> None:
         """Takes no more requests; ends those that still run after `drain_ms`."""
@@ -81,27 +83,29 @@ class ServedLink:
             running.end(Refusal(503, "the server stops", RETRY_AFTER))
 
     async def _idle_within(self, seconds: float) -> bool:
+        if not self._running:
+            return True
         try:
             async with asyncio.timeout(seconds):
-                await self._idle.wait()
+                await self._left.wait()
         except TimeoutError:
             return False
         return True
 
 
 class Running:
-    """A request that runs, for as long as `async with` lasts; `end` ends it from outside.
+    """A request that runs, for as long as `with` lasts; `end` ends it from outside.
 
     Args:
         served: Whose it is.
+        task: What handles it.
     """
 
-    __slots__ = ("_cancelled", "_cancelling", "_ending", "_served", "_task", "_verdict")
+    __slots__ = ("_cancelled", "_ending", "_served", "_task", "_verdict")
 
-    def __init__(self, served: ServedLink) -> None:
+    def __init__(self, served: ServedLink, task: asyncio.Task[None]) -> None:
         self._served = served
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0  # how often others had cancelled it before
+        self._task = task
         self._cancelled = False  # here
         self._ending: asyncio.Handle | None = None
         self._verdict: Refusal | None = None
@@ -112,23 +116,20 @@ class Running:
             self._verdict = verdict
             self._ending = asyncio.get_running_loop().call_soon(self._cancel)
 
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.current_task()
-        assert self._task is not None, "requests are handled in tasks"
-        self._cancelling = self._task.cancelling()
+    def __enter__(self) -> Self:
         self._served.entered(self)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._served.left(self)
         ended = self._verdict
         self._verdict = ended or _OVER
-        if ended is None or self._task is None or self._ending is None:
+        if ended is None or self._ending is None:
             return
         self._ending.cancel()
-        others = self._task.uncancel() > self._cancelling if self._cancelled else False
+        others = self._task.uncancel() > 0 if self._cancelled else False
         if self._cancelled and not others and isinstance(error, asyncio.CancelledError):
             raise ended from None
         if isinstance(error, Exception):
@@ -136,9 +137,8 @@ class Running:
 
     def _cancel(self) -> None:
         """As `asyncio.timeout` does, without its timer."""
-        if self._task is not None:
-            self._cancelled = True
-            self._task.cancel()
+        self._cancelled = True
+        self._task.cancel()
 
 
 _OVER: Final = Refusal(500, "the request has ended")
