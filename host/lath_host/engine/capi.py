@@ -40,12 +40,15 @@ what `string_at` and `memmove` do, which call through libffi."""
 RECORD_ENTRY_BYTES: Final = 48
 """A record's entry: the name (length, address), then the value."""
 MAP_ENTRY_BYTES: Final = 64
+_INTEGERS: Final = (c_bool, c_int64, c_size_t, c_uint32, c_uint64)
+"""What is passed as `void *` is: it fills a register all the same (or a stack slot, of which no function here
+needs a second), and ctypes converts an integer for it in a quarter of the steps."""
 
 
 def _function(library: Any, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
     function = library[name]  # item access makes an object of its own: the stock bindings keep theirs
     function.restype = result
-    function.argtypes = list(arguments)
+    function.argtypes = [c_void_p if argument in _INTEGERS else argument for argument in arguments]
     return function  # type: ignore[no-any-return]
 
 
