@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,9 @@ EXCEPT = [
 ]
 """Tools of tests; and the small files and /proc entries that a command of `lath` reads before it does
 anything: nothing else runs on its loop by then."""
+
+# Else each of the many processes that tests start compiles all of lath anew, a second of work.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

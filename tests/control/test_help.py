@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from lath_control import cli
 from lath_control.cli import make_app
 
 SNAPSHOT = Path(__file__).parent / "help.txt"
@@ -44,6 +49,33 @@ def test_the_commands_and_their_help_are_as_in_the_snapshot() -> None:
     if os.environ.get("UPDATE_SNAPSHOTS"):
         SNAPSHOT.write_text(text)
     assert text == SNAPSHOT.read_text(), "UPDATE_SNAPSHOTS=1 pytest … writes it anew, once it is as wanted"
+
+
+def test_a_command_imports_none_of_the_others() -> None:
+    """All of them take a second, which each use of the command line would begin with."""
+    program = (
+        "import sys; from lath_control.cli import main; sys.argv[1:] = ['ctx', 'ls', '-o', 'json']; main()"
+    )
+    shown = "import atexit, sys; atexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.stderr))"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{shown}; {program}"], capture_output=True, text=True, check=True
+    )
+    imported = set(ran.stderr.split())
+    assert "lath_control.cli.ctx" in imported
+    assert not imported & {
+        "lath_host",
+        "lath_control.cli.lifecycle",
+        "lath_control.demo",
+        "lath_control.build",
+    }
+
+
+def test_every_command_that_a_module_declares_is_one_of_lath() -> None:
+    known = set(typer.main.get_command(make_app()).commands)  # type: ignore[attr-defined]
+    for each in pkgutil.iter_modules(cli.__path__):
+        root = getattr(importlib.import_module(f"{cli.__name__}.{each.name}"), "root", None)
+        declared = {command.name for command in root.registered_commands} if root is not None else set()
+        assert declared <= known, each.name
 
 
 @pytest.mark.parametrize(
