@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import get_type_hints
 
@@ -42,6 +43,9 @@ package example:acme-shelf@0.1.0;
 interface acme-shelf { greet: func(name: string) -> result<string, string>; }
 """
 """As a guest has it that was built against the provider."""
+CHECKED = Path(tempfile.gettempdir()) / "lath-test-types"
+"""What the type checker knows of lath and what it imports: it takes half a minute to find out, and checks
+again what has changed since."""
 
 
 def lath(*arguments: str) -> tuple[int, str, str]:
@@ -96,7 +100,7 @@ def test_new_projects_pass_their_tests_and_strict_type_checks_which_find_a_wrong
     assert "src/rainbow/colours_operations.py" in made["files"]
     passes_its_own_tests(tmp_path / "rainbow")
 
-    check_types = ("mypy", "--cache-dir", str(tmp_path / "cache"))
+    check_types = ("mypy", "--cache-dir", str(CHECKED))
     for project in ("acme-shelf", "rainbow"):
         types = run_in(tmp_path / project, *check_types)
         assert types.returncode == 0, types.stdout
