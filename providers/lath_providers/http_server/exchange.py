@@ -15,6 +15,10 @@ LINGER_S: Final = 2.0
 (RFC 9112, 9.6)."""
 
 
+READ_BYTES: Final = 128 * 1024
+"""Read from a socket at a time."""
+
+
 class Refusal(Exception):
     """A request that the server answers itself.
 
@@ -90,6 +94,9 @@ class Exchange(Protocol):
             Refusal: It is malformed, or does not go on in time.
         """
 
+    def take(self) -> bytes:
+        """What has come of the body, without waiting; empty: nothing, or `read` says what."""
+
     def trailers(self) -> list[Header]:
         """Those of the request, once its body has ended."""
 
@@ -137,6 +144,7 @@ class Front:
 
     Attributes:
         connections: Those that are open.
+        room: What one of them reads into; empty again before another does.
         closing: Whether they take no further requests.
     """
 
@@ -147,6 +155,7 @@ class Front:
         self.answer: Final = answer
         self.refused: Final = refused
         self.connections: set[Connection] = set()
+        self.room: Final = memoryview(bytearray(READ_BYTES))
         self.closing = False
         self._none_left = asyncio.Event()
         self._none_left.set()

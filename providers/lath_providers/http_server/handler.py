@@ -242,15 +242,25 @@ class RequestBody:
     async def __anext__(self) -> bytes:
         try:
             chunk = await self._exchange.read()
-            self._bytes += len(chunk)
-            if self._bytes > self._served.config.body_bytes_max:
-                raise _too_large(self._served)
         except Refusal as refusal:
-            self._running.end(refusal)
-            raise CallCancelled(refusal.reason) from None
+            raise self._refused(refusal) from None
         if not chunk:
             raise StopAsyncIteration
+        return self._counted(chunk)
+
+    def take(self) -> bytes:
+        """What has come, without waiting; empty: iterating tells what is to come."""
+        return self._counted(self._exchange.take())
+
+    def _counted(self, chunk: bytes) -> bytes:
+        self._bytes += len(chunk)
+        if self._bytes > self._served.config.body_bytes_max:
+            raise self._refused(_too_large(self._served))
         return chunk
+
+    def _refused(self, refusal: Refusal) -> CallCancelled:
+        self._running.end(refusal)
+        return CallCancelled(refusal.reason)
 
 
 def _check(head: RequestHead, served: ServedLink) -> None:

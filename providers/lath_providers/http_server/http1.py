@@ -27,10 +27,11 @@ from lath_providers.http_server.deadline import Deadline
 from lath_providers.http_server.exchange import LINGER_S, Front, Refusal, peer_name
 from lath_providers.http_server.gathering import GatheringTransport, GuardedFlow
 from lath_providers.http_server.head import head_of
-from lath_providers.http_server.http1_exchange import Http1Exchange
+from lath_providers.http_server.http1_exchange import BODY_BYTES_MAX, Http1Exchange
 
 SLICE_BYTES: Final = 8 * 1024
-"""Parsed at a time: as many pipelined requests as fit in it wait behind the one that runs, and no more."""
+"""Parsed at a time, but in the midst of a body whose length is known: as many pipelined requests as fit in it
+wait behind the one that runs, and no more."""
 FIELD_EXTRA_BYTES: Final = 4
 """Of a header beside its name and value."""
 DISCARD_BYTES_MAX: Final = 256 * 1024
@@ -56,7 +57,7 @@ def uvicorn_config() -> Config:
     return config
 
 
-class Http1Connection(HttpToolsProtocol):
+class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     """A connection of a client that speaks HTTP/1.1 or 1.0.
 
     Args:
@@ -157,6 +158,12 @@ class Http1Connection(HttpToolsProtocol):
 
     # --- reading -------------------------------------------------------------------------------------
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._front.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._front.room[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         if self._broken is None and not self._ending:
             if self._held or self._waiting or len(data) > SLICE_BYTES:
@@ -167,15 +174,28 @@ class Http1Connection(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         """Parses what has come, until a request has to wait for the one before; keeps the rest."""
         self._held = b""
-        for start in range(0, len(data), SLICE_BYTES):
+        start = 0
+        while start < len(data):
             if self._waiting and self._broken is None:
                 self._held = data[start:]
                 if len(self._held) >= HELD_BYTES_MAX:
                     self.flow.pause_reading()
                 return
-            self._parse(data[start : start + SLICE_BYTES])
+            end = start + SLICE_BYTES
+            if end < len(data) and self._is_body(data, start):
+                end = len(data)
+            self._parse(data[start:end])
             if self._broken is not None or self._ending or self.transport.is_closing():
                 return
+            start = end
+
+    def _is_body(self, data: bytes, start: int) -> bool:
+        """Whether all that follows belongs to the body that is being read: no request can begin in it."""
+        latest = self._latest
+        if latest is None or self._in_head or not latest.more_body or latest.response_complete:
+            return False
+        length = latest.head.content_length
+        return length is not None and latest.came_bytes + len(data) - start <= length
 
     def _parse(self, data: bytes) -> None:
         self._quiet_bytes += len(data)
@@ -272,8 +292,8 @@ class Http1Connection(HttpToolsProtocol):
             self._discard_left -= len(body)
             if self._discard_left < 0:
                 self._end()
-        else:
-            super().on_body(body)
+        elif self._latest is not None and self._latest.feed(body) > BODY_BYTES_MAX:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         if self._replaying or self._stopped_before_body():

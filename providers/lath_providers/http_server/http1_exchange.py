@@ -18,6 +18,11 @@ from lath_providers.http_server.exchange import Refusal, RequestHead
 from lath_providers.http_server.gathering import GatheringTransport
 from lath_providers.http_server.replies import NO_BODY
 
+BODY_BYTES_MAX: Final = 128 * 1024
+"""Of a body that its component has not read yet, beside what was read last; then its client waits."""
+PIECE_BYTES: Final = 64 * 1024
+"""What smaller pieces of a body are joined to, where so much has come. Larger ones are slower: past 128 KiB
+malloc has the kernel map each copy that is made on the way to the guest, and clear its pages."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TRAILERS: Final = "trailers"
 _CLOSE: Final = (b"connection", b"close")
@@ -41,10 +46,11 @@ class Http1Exchange(RequestResponseCycle):
         task: What handles it, once its turn has come.
         came: The request's trailers, as far as they have come.
         started: Whether the response has begun.
+        came_bytes: Of the body so far.
+        waiting: Of the body, in bytes: what has come and nobody has read yet.
         last: Once the response is complete: whether the connection ends with it.
     """
 
-    body: bytearray
     more_body = True
     disconnected = response_complete = False
     started = last = False
@@ -69,7 +75,8 @@ class Http1Exchange(RequestResponseCycle):
     ) -> None:
         self.head = head
         self.came: list[Header] = []
-        self.body = bytearray()
+        self._parts: list[bytes] = []
+        self.came_bytes = self.waiting = 0
         self.message_event = asyncio.Event() if head.has_body else _UNHEARD
         self.transport = transport
         self.flow = flow
@@ -91,6 +98,16 @@ class Http1Exchange(RequestResponseCycle):
         """Whether more of the request is to come."""
         return not self._begun or self.more_body
 
+    def feed(self, body: bytes) -> int:
+        """More of the body has come; returns how much of it waits to be read."""
+        if self.response_complete:
+            return 0
+        self._parts.append(body)
+        self.came_bytes += len(body)
+        self.waiting += len(body)
+        self.message_event.set()
+        return self.waiting
+
     def fail(self, why: Refusal) -> None:
         """The rest of the body is malformed."""
         self._failure = why
@@ -107,26 +124,40 @@ class Http1Exchange(RequestResponseCycle):
     # --- the request ---------------------------------------------------------------------------------
 
     async def read(self) -> bytes:
-        while self.body or self.more_body:
+        while self._parts or self.more_body:
             if self._failure is not None:
                 raise self._failure
+            if self.disconnected or self.response_complete:
+                raise Refusal(400, "the request's body was broken off")
             if self.waiting_for_100_continue and not self.transport.is_closing():
                 self.transport.write(_CONTINUE)
                 self.waiting_for_100_continue = False
-            self.flow.resume_reading()
-            if not self.message_event.is_set():
-                try:
-                    async with asyncio.timeout(self._stall_s):
-                        await self.message_event.wait()
-                except TimeoutError:
-                    raise Refusal(408, "the request's body took too long") from None
-            self.message_event.clear()
-            if self.disconnected or self.response_complete:
-                raise Refusal(400, "the request's body was broken off")
-            if self.body:
-                chunk, self.body = bytes(self.body), bytearray()
+            if chunk := self.take():
                 return chunk
+            self.flow.resume_reading()
+            self.message_event.clear()
+            try:
+                async with asyncio.timeout(self._stall_s):
+                    await self.message_event.wait()
+            except TimeoutError:
+                raise Refusal(408, "the request's body took too long") from None
         return b""
+
+    def take(self) -> bytes:
+        if self.disconnected or self.response_complete or self._failure is not None:
+            return b""
+        if not self._parts or self.waiting_for_100_continue:
+            return b""
+        count = size = 0
+        while size < PIECE_BYTES and count < len(self._parts):
+            size += len(self._parts[count])
+            count += 1
+        chunk = b"".join(self._parts[:count])
+        del self._parts[:count]
+        self.waiting -= len(chunk)
+        if self.waiting <= BODY_BYTES_MAX:
+            self.flow.resume_reading()
+        return chunk
 
     def trailers(self) -> list[Header]:
         return self.came

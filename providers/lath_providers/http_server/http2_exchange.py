@@ -112,6 +112,12 @@ class Http2Exchange:
             await self._in_time(self._more(), "the request's body took too long")
         if self._gone:
             raise Refusal(400, "the request's body was broken off")
+        return self._taken()
+
+    def take(self) -> bytes:
+        return b"" if self._continue or self._gone or not self._body else self._taken()
+
+    def _taken(self) -> bytes:
         body = bytes(self._body)
         self._body.clear()
         self._acknowledge()

@@ -14,7 +14,7 @@ import pytest
 from compiled import compile_ahead
 from h2.errors import ErrorCodes
 from http2_client import Http2Client
-from http_components import ECHO, HELLO
+from http_components import ANSWER, ECHO, HELLO, serving
 from http_front import RawClient
 from http_python_guest import build_http_guest
 
@@ -34,6 +34,15 @@ pytestmark = pytest.mark.timeout(300)
 REQUEST = "GET {} HTTP/1.1\r\nhost: a\r\n\r\n"
 PATIENT_MS = "60000"
 """Longer than any test waits."""
+READS_ALL = serving(f"""
+    (local.set $source (call $source (local.get $request)))
+    (loop $more
+      (call $reset)
+      (call $blocking-read (local.get $source) (i64.const 1048576) (i32.const 0))
+      (br_if $more (i32.eqz (i32.load8_u (i32.const 0)))))
+    {ANSWER}
+    (call $end (local.get $body) (local.get $sink))""")
+"""Answers when it has read the request's body."""
 
 
 @dataclass
@@ -191,6 +200,14 @@ async def test_a_body_of_20_mib_passes_both_ways(site: Site, version: int) -> No
             assert (await stream.answer()).body == body
             await two_sending
     await eventually(lambda: site.running("echo") == 0)
+
+
+async def test_a_body_that_grows_above_the_limit_is_413_however_fast_its_guest_reads(site: Site) -> None:
+    await site.serve("reader", READS_ALL, {"body_bytes_max": "1000000"})
+    async with await site.client() as client:
+        await client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        await client.send(*(b"7a120\r\n%b\r\n" % bytes(500_000) for _ in range(3)))
+        assert (await client.answer()).status == 413
 
 
 async def test_a_guest_sees_the_request_and_its_trace(site: Site, python_web: Path) -> None:

@@ -330,7 +330,16 @@ async def test_pipelined_requests_are_answered_in_order_one_at_a_time() -> None:
         await sending
 
 
-async def test_what_a_client_pipelines_waits_in_the_network_not_in_memory() -> None:
+BEFORE_PIPELINED = {
+    "a length": f"PUT / HTTP/1.1\r\n{H}content-length: 1\r\n\r\na",
+    "a large body": f"PUT / HTTP/1.1\r\n{H}content-length: 100000\r\n\r\n" + "a" * 100_000,
+    "chunks": f"PUT / HTTP/1.1\r\n{H}transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+    "trailers": f"PUT / HTTP/1.1\r\n{H}transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-a: 1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("first", BEFORE_PIPELINED.values(), ids=BEFORE_PIPELINED)
+async def test_what_a_client_pipelines_waits_in_the_network_not_in_memory(first: str) -> None:
     turns = asyncio.Semaphore(0)
 
     async def waits(request: HttpRequest) -> HttpResponse:
@@ -341,8 +350,7 @@ async def test_what_a_client_pipelines_waits_in_the_network_not_in_memory() -> N
 
     one = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
     async with fronting(waits) as front, await front.client() as client:
-        await client.send(f"PUT / HTTP/1.1\r\n{H}content-length: 1\r\n\r\na")
-        client.writer.write(one * 1_000_000)
+        client.writer.write(first.encode() + one * 1_000_000)
         await eventually(lambda: len(front.seen) == 1)
         (connection,) = front.places["app"].listener._front.connections
         assert isinstance(connection, Http1Connection)
@@ -350,7 +358,7 @@ async def test_what_a_client_pipelines_waits_in_the_network_not_in_memory() -> N
         for answered in range(1, 30):
             turns.release()
             await eventually(lambda: len(front.seen) > answered)  # noqa: B023  # asked at once
-            assert len(connection.pipeline) <= SLICE_BYTES // len(one) + 1
+            assert len(connection._waiting) <= SLICE_BYTES // len(one) + 1
             assert len(connection._held) <= 512 * 1024
         assert client.writer.transport.get_write_buffer_size() > 0
 

@@ -54,7 +54,8 @@ class Source(_Counted):
     """Bytes that come from outside.
 
     Args:
-        chunks: All of it, or its chunks; None: it is empty.
+        chunks: All of it, or its chunks; None: it is empty. Chunks that have a method `take` are asked by it
+            first for what is there, and iterated where it gives nothing.
         release: Called once nobody wants any more of it.
 
     Attributes:
@@ -63,6 +64,7 @@ class Source(_Counted):
 
     received = 0
     _chunks: AsyncIterator[bytes] | None = None
+    _take: Callable[[], bytes] | None = None
     _chunk: bytes = b""
     _at = 0
     _ended = False
@@ -82,6 +84,7 @@ class Source(_Counted):
             self.received = len(self._chunk)
         else:
             self._chunks = chunks
+            self._take = getattr(chunks, "take", None)
 
     @property
     def ended(self) -> bool:
@@ -105,6 +108,8 @@ class Source(_Counted):
         if self._at < len(self._chunk) or self._ended:
             return True
         if self._fetching is None:
+            if self._take is not None and self._came(self._take):
+                return True
             self._fetching = asyncio.get_running_loop().create_task(self._fetch())
         return False
 
@@ -134,13 +139,26 @@ class Source(_Counted):
         release, self._release = self._release, bool
         release()
 
+    def _came(self, take: Callable[[], bytes]) -> bool:
+        """Whether something is there without a task that waits for it."""
+        try:
+            chunk = take()
+        except Exception as error:
+            self._ended, self._failure = True, error
+            return True
+        self._has(chunk)
+        return bool(chunk)
+
+    def _has(self, chunk: bytes) -> None:
+        self.received += len(chunk)
+        self._chunk, self._at = bytes(chunk), 0
+
     async def _fetch(self) -> None:
         assert self._chunks is not None
         try:
             while not (chunk := await anext(self._chunks)):
                 pass
-            self.received += len(chunk)
-            self._chunk, self._at = bytes(chunk), 0
+            self._has(chunk)
         except StopAsyncIteration:
             self._ended = True
         except Exception as error:

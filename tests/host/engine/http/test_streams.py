@@ -63,6 +63,46 @@ async def test_chunks_of_every_odd_size_arrive_whole(source: bytes, bridge: bool
         assert await whole(response) == b"".join(pieces)
 
 
+class Arriving:
+    """A body that says what of it is there: all pieces but those that are waited for."""
+
+    def __init__(self, *pieces: bytes | Exception, waited: bytes = b"") -> None:
+        self.pieces = list(pieces)
+        self.waited = waited
+
+    def take(self) -> bytes:
+        if not self.pieces or self.pieces[0] == self.waited:
+            return b""
+        piece = self.pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await asyncio.sleep(0)
+        if not self.pieces:
+            raise StopAsyncIteration
+        assert self.pieces[0] == self.waited
+        self.pieces.pop(0)
+        return self.waited
+
+
+@pytest.mark.parametrize("source", [ECHO, SPLICE], ids=["echo", "splice"])
+async def test_what_has_come_is_read_at_once_and_the_rest_waited_for(engine: Engine, source: bytes) -> None:
+    pieces = [b"wait", b"one", b"two", b"wait", b"wait", b"three" * 50_000]
+    async with serving_pool(engine, await engine.compile(source)) as web:
+        response = await web.ask(method="POST", body=Arriving(*pieces, waited=b"wait"))
+        assert await whole(response) == b"".join(pieces)
+        await eventually(lambda: web.pool.usage.totals()["bytes_in"] == len(b"".join(pieces)))
+        broken = await web.ask(
+            method="POST", body=Arriving(b"some", ConnectionResetError("the client is gone"))
+        )
+        assert await whole(broken) == b"some"  # these guests take any error for the end
+
+
 async def test_a_request_that_nobody_reads_stops_being_fetched(engine: Engine) -> None:
     sent = 0
 
