@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from blob_provider import Blobs
 from lath_command import TEXTSTATS, Lath
 from nats.aio.msg import Msg
+from pytest_asyncio import fixture
 from resource_guests import COUNTERS, COUNTERS_NAME
 
 from lath.bus import BucketStore, Bus, jetstream
@@ -34,6 +36,17 @@ LINK = LinkSpec(
 async def place(client: Client) -> None:
     await client.components.start(str(TEXTSTATS), component_id="textstats", host="one")
     await client.components.start(str(TEXTSTATS), component_id="caller", host="two")
+
+
+@fixture
+async def blobs(client: Client, nats_server: Server, lattice: str) -> AsyncIterator[str]:
+    """A provider of a blobstore that runs; its id."""
+    async with (
+        await Bus.connect(nats_server.url, lattice=lattice, name="blobs") as bus,
+        ProviderInstance(Blobs(), bus, provider_id="blobs") as instance,
+    ):
+        await eventually(lambda: client.presence.instances(instance.id))
+        yield instance.id
 
 
 async def test_three_lines_tell_the_status_of_every_link(
@@ -84,28 +97,16 @@ async def test_calls_go_wrong_with_their_own_error(client: Client) -> None:
         await client.call("textstats", "demo:text/stats.count", 5)
 
 
-async def test_a_call_with_a_stream_of_bytes_is_refused_in_words(
-    client: Client, nats_server: Server, lattice: str
-) -> None:
-    async with (
-        await Bus.connect(nats_server.url, lattice=lattice, name="blobs") as bus,
-        ProviderInstance(Blobs(), bus, provider_id="blobs"),
-    ):
-        await eventually(lambda: client.presence.instances("blobs"))
-        with pytest.raises(InvalidArgument, match="takes or gives a stream of bytes"):
-            await client.call("blobs", "wasi:blobstore/container#[method]container.list-objects", None)
+async def test_a_call_with_a_stream_of_bytes_is_refused_in_words(client: Client, blobs: str) -> None:
+    with pytest.raises(InvalidArgument, match="takes or gives a stream of bytes"):
+        await client.call(blobs, "wasi:blobstore/container#[method]container.list-objects", None)
 
 
 async def test_a_client_that_calls_a_provider_is_told_to_call_a_component_that_is_linked_to_it(
-    client: Client, nats_server: Server, lattice: str
+    client: Client, blobs: str
 ) -> None:
-    async with (
-        await Bus.connect(nats_server.url, lattice=lattice, name="blobs") as bus,
-        ProviderInstance(Blobs(), bus, provider_id="blobs"),
-    ):
-        await eventually(lambda: client.presence.instances("blobs"))
-        with pytest.raises(LinkNotFound, match="call a component that is linked to it"):
-            await client.call("blobs", "wasi:blobstore/blobstore.container-exists", "photos")
+    with pytest.raises(LinkNotFound, match="call a component that is linked to it"):
+        await client.call(blobs, "wasi:blobstore/blobstore.container-exists", "photos")
 
 
 async def test_a_client_holds_the_resources_of_a_component(client: Client, tmp_path: Path) -> None:
