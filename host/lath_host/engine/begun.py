@@ -5,7 +5,6 @@ Most guests finish in that first poll, and then there need be no task at all.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -52,10 +51,9 @@ class BegunCall:
             Trap: An import failed and the guest has no way to be told.
             CallCancelled: The pool was closed meanwhile.
         """
-        deadline = asyncio.get_running_loop().time() + _LIMIT_MS / 1000
         self.guest.cpu_ns = perf_counter_ns() - self.started
         try:
-            await self.pool.bounds.within(deadline, _LIMIT_MS, self.guest.drive(self.context))
+            await self.pool.bounds.within(self.began, _LIMIT_MS, self.guest.drive(self.context))
         except BaseException as error:
             self.give_up(error)
             raise

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from time import perf_counter_ns
+from typing import Any, Final
 
 from lath.errors import CallCancelled, DeadlineExceeded
+
+_NS_PER_SECOND: Final = 1_000_000_000
+_MS_PER_SECOND: Final = 1000
+
+
+def deadline(began: int, limit_ms: int) -> float:
+    """When the time of what began at `began` (`perf_counter_ns`) is up, on the loop's clock.
+
+    Most calls end before anybody waits for them, and need none.
+    """
+    spent_seconds = (perf_counter_ns() - began) / _NS_PER_SECOND
+    return asyncio.get_running_loop().time() + limit_ms / _MS_PER_SECOND - spent_seconds
 
 
 class Bounds:
@@ -22,13 +35,13 @@ class Bounds:
         self._stopping = False
 
     async def within(
-        self, deadline: float, limit_ms: int, work: Coroutine[Any, Any, None], where: str = ""
+        self, began: int, limit_ms: int, work: Coroutine[Any, Any, None], where: str = ""
     ) -> None:
-        """Awaits `work` until `deadline` (on the loop's clock), or until all is stopped.
+        """Awaits `work` until `limit_ms` after `began`, or until all is stopped.
 
         Args:
-            deadline: When it must be done.
-            limit_ms: The limit that the deadline follows from, for the message.
+            began: When the time began to run, in nanoseconds of `perf_counter_ns`.
+            limit_ms: How much there is of it.
             work: What is awaited.
             where: What the time was spent on, for the message.
 
@@ -36,7 +49,7 @@ class Bounds:
             DeadlineExceeded: The time is up.
             CallCancelled: All was stopped.
         """
-        timeout = asyncio.timeout_at(deadline if not self._stopping else 0)
+        timeout = asyncio.timeout_at(0 if self._stopping else deadline(began, limit_ms))
         try:
             async with timeout:
                 self._timeouts.add(timeout)

@@ -73,12 +73,12 @@ class Instances:
             return self._take_idle()
         return None
 
-    async def acquire(self, deadline: float, limit_ms: int) -> Guest:
+    async def acquire(self, began: int, limit_ms: int) -> Guest:
         """Takes a permit, in turn, and an instance, which is made where none waits.
 
         Args:
-            deadline: By when, on the loop's clock.
-            limit_ms: The limit that it follows from, for the message.
+            began: When the call came, in nanoseconds of `perf_counter_ns`.
+            limit_ms: How long it may take.
 
         Raises:
             LathError: As `InstancePool.call` does.
@@ -88,16 +88,14 @@ class Instances:
             self.entrance.take()
         else:
             admission.check_queue()
-            await self._bounds.within(
-                deadline, limit_ms, self.entrance.wait_turn(), ", all of it in the queue"
-            )
+            await self._bounds.within(began, limit_ms, self.entrance.wait_turn(), ", all of it in the queue")
         if self.idle:
             return self._take_idle()
         guest: Guest | None = None
         try:
             guest = Guest(self.settings or await self._ready())
             if not guest.begin_instance():  # most finish in their first poll, and need no time-out then
-                await self._bounds.within(deadline, limit_ms, guest.drive(None), " as its instance started")
+                await self._bounds.within(began, limit_ms, guest.drive(None), " as its instance started")
             guest.end_instance()
         except BaseException:
             admission.failures += 1

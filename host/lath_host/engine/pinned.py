@@ -72,9 +72,9 @@ class PinnedCalls:
             NotFound: What ran before it has ended the instance, or a handle that it names.
             LathError: What the call came to.
         """
-        deadline = asyncio.get_running_loop().time() + call.limit_ms / 1000
+        began = perf_counter_ns()
         where = ", waiting for other calls of the instance that its handles live in"
-        await self._bounds.within(deadline, call.limit_ms, _take(pin.turn), where)
+        await self._bounds.within(began, call.limit_ms, _take(pin.turn), where)
         try:
             if call.arena.named:
                 self._pins.find(call.arena.named)
@@ -82,7 +82,7 @@ class PinnedCalls:
                 raise NotFound(f"the instance of {self._name} that was to make a handle is gone")
             self.calls += 1
             try:
-                result = await self.run(pin.guest, call, deadline)
+                result = await self.run(pin.guest, call, began)
             except BaseException:
                 self.failures += 1
                 self._pins.end(pin)
@@ -93,18 +93,21 @@ class PinnedCalls:
         finally:
             pin.turn.release()
 
-    async def run(self, guest: Guest, call: PreparedCall, deadline: float) -> Any:
-        """Runs a call in an instance whose turn it is. Where it fails, the instance is of no more use."""
-        began = perf_counter_ns()
+    async def run(self, guest: Guest, call: PreparedCall, began: int) -> Any:
+        """Runs a call, whose time runs since `began`, in an instance whose turn it is.
+
+        Where it fails, the instance is of no more use.
+        """
+        started = perf_counter_ns()
         try:
             if not guest.start(call.export, call.params, call.data, call.arena):
-                guest.cpu_ns = perf_counter_ns() - began
-                await self._bounds.within(deadline, call.limit_ms, guest.drive(call.context))
+                guest.cpu_ns = perf_counter_ns() - started
+                await self._bounds.within(began, call.limit_ms, guest.drive(call.context))
             result = guest.finish(call.export)
         except BaseException as error:
-            self._account(guest, began, began, error)
+            self._account(guest, started, started, error)
             raise
-        self._account(guest, began, began, None)
+        self._account(guest, started, started, None)
         return result
 
 

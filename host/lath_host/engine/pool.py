@@ -8,7 +8,6 @@ A permit of the admission is held from before an instance is taken until its sto
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from time import perf_counter_ns
@@ -142,10 +141,10 @@ class InstancePool:
         """
         self._engine.warm.check(self.name, self.limits.memory_bytes_max)
         guest = Guest(await self._ready())
-        deadline = asyncio.get_running_loop().time() + self.limits.timeout_ms / 1000
+        began = perf_counter_ns()
         try:
             await self.bounds.within(
-                deadline, self.limits.timeout_ms, guest.instantiate(), " when it was started"
+                began, self.limits.timeout_ms, guest.instantiate(), " when it was started"
             )
         except LathError as error:
             guest.discard()
@@ -200,19 +199,15 @@ class InstancePool:
             if pin is not None:
                 call = PreparedCall(export, params, data, arena, context, limit_ms)
                 return await self._pinned.call(pin, call)
-        deadline: float | None = None
         guest = self._instances.take_at_once()
         if guest is None:
-            deadline = asyncio.get_running_loop().time() + limit_ms / 1000
-            guest = await self._instances.acquire(deadline, limit_ms)
+            guest = await self._instances.acquire(began, limit_ms)
             started = perf_counter_ns()
         self._admission.calls += 1
         try:
             if not guest.start(export, params, data, arena):
                 guest.cpu_ns = perf_counter_ns() - started
-                if deadline is None:
-                    deadline = asyncio.get_running_loop().time() + limit_ms / 1000
-                await self.bounds.within(deadline, limit_ms, guest.drive(context))
+                await self.bounds.within(began, limit_ms, guest.drive(context))
             result = guest.finish(export)
         except BaseException as error:
             self.failed(guest, began, started, error)
@@ -250,8 +245,7 @@ class InstancePool:
         data = b"" if export.lowers_handles else export.lower_params(params, arena)
         guest = self._instances.take_at_once()
         if guest is None:
-            deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
-            guest = await self._instances.acquire(deadline, timeout_ms)
+            guest = await self._instances.acquire(began, timeout_ms)
             started = perf_counter_ns()
         self._admission.calls += 1
         try:
@@ -319,7 +313,7 @@ class InstancePool:
             return False
         arena, limit_ms, params = Arena(), self.limits.timeout_ms, [given.value]
         call = PreparedCall(plan, params, plan.lower_params(params, arena), arena, context, limit_ms)
-        await self._pinned.run(guest, call, asyncio.get_running_loop().time() + limit_ms / 1000)
+        await self._pinned.run(guest, call, perf_counter_ns())
         return True
 
     async def scale(self, limits: Limits) -> None:

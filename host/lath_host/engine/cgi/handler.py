@@ -165,7 +165,7 @@ class _Run:
         limit_ms: int,
     ) -> _Run:
         """Begins one. Raises what `InstancePool.begin` does."""
-        source, pipe = Source(request.body, request.trailers), Pipe(None, "HTTP-response-body-size")
+        source, pipe = Source(request.body), Pipe(None, "HTTP-response-body-size")
         streams = Local()
         standard = Standard(
             environment, partial(SourceStream, source, streams), partial(PipeStream, pipe, streams)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-
 from lath.http import Header, Trailers
 from lath_host.engine.http.messages import HttpFailure, code_of
 from lath_host.engine.wasi import bodies
@@ -15,29 +13,24 @@ class Source(bodies.Source):
 
     Args:
         chunks: All of it, or its chunks; None: it is empty.
-        trailers: Asked for at its end.
         release: Called once nobody wants any more of it.
+
+    Attributes:
+        trailing: Gives the trailers, at its end; None: there are none.
     """
 
-    def __init__(
-        self,
-        chunks: AsyncIterator[bytes] | bytes | None,
-        trailers: Trailers | None,
-        release: Callable[[], object] = bool,
-    ) -> None:
-        super().__init__(chunks, release)
-        self._trailers = trailers
+    trailing: Trailers | None = None
 
     def trailers(self) -> list[Header]:
         """Those that came after its end."""
-        return self._trailers() if self._trailers is not None else []
+        return self.trailing() if self.trailing is not None else []
 
     def told(self, failure: Exception) -> IoError:
         return IoError(str(failure), code_of(failure))
 
 
 class Pipe(bodies.Pipe):
-    """A body that a guest writes, an async iterator of its chunks.
+    """A body that a guest writes.
 
     Args:
         expected: Its size in bytes, where the header says it.
@@ -48,7 +41,6 @@ class Pipe(bodies.Pipe):
     """
 
     def __init__(self, expected: int | None, mismatch: str) -> None:
-        super().__init__()
         self.trailers: list[Header] = []
         self._expected = expected
         self._mismatch = mismatch
@@ -61,7 +53,8 @@ class Pipe(bodies.Pipe):
             self.sent += len(data)
             self.fail(self._wrong_size())
             self.room()  # raises what the guest is told
-        super().put(data)
+        if data:
+            self._add(data)
 
     def finish(self, trailers: list[Header]) -> dict[str, object] | None:
         """The guest has written all of it; the `error-code` that it is refused with, None where it is not."""

@@ -18,6 +18,7 @@ from typing import Final
 from lath.errors import CallCancelled, DeadlineExceeded, LathError, Trap
 from lath.http import HttpRequest, HttpResponse, WholeBody
 from lath_host.engine.begun import BegunCall
+from lath_host.engine.bounds import deadline
 from lath_host.engine.http.bodies import Pipe, Source
 from lath_host.engine.http.messages import HttpFailure, NoResponse
 from lath_host.engine.http.requests import IncomingRequest
@@ -66,8 +67,8 @@ class HttpHandler:
             LathError: As for any call (`InstancePool.call`).
         """
         limit_ms = timeout_ms or self._pool.limits.timeout_ms
-        deadline = asyncio.get_running_loop().time() + limit_ms / 1000
-        source, outparam = Source(request.body, request.trailers), ResponseOutparam()
+        source, outparam = Source(request.body), ResponseOutparam()
+        source.trailing = request.trailers
         params = [IncomingRequest(request, source), outparam]
         try:
             call = await self._pool.begin(
@@ -76,16 +77,40 @@ class HttpHandler:
         except BaseException:
             source.close()
             raise
-        exchange = _Exchange(self._pool, call, source, outparam, limit_ms)
+        if not call.finished:
+            exchange = _Exchange(self._pool, call, source, outparam, limit_ms)
+            exchange.go_on()
+        else:
+            error = _end(call)
+            response = self._whole(source, outparam)
+            if response is not None:
+                return response
+            exchange = _Exchange(self._pool, call, source, outparam, limit_ms)
+            exchange.has_ended(error)
         try:
-            return await exchange.head(deadline)
+            return await exchange.head()
         except BaseException:
             await exchange.cancel()
             raise
 
+    def _whole(self, source: Source, outparam: ResponseOutparam) -> HttpResponse | None:
+        """The response of a guest that has returned, if it has written all of it: nothing is left to do."""
+        response = outparam.answer
+        if not isinstance(response, OutgoingResponse):
+            return None
+        pipe = response.body
+        whole = pipe.whole()
+        if whole is None:
+            return None
+        source.close()
+        usage = self._pool.usage
+        usage.bytes_in += source.received
+        usage.bytes_out += pipe.sent
+        return HttpResponse(response.status, response.headers, WholeBody(whole), pipe.trailers, whole)
+
 
 class _Exchange:
-    """One request, from the guest's first poll to its end."""
+    """One request, from the guest's first poll to its end. `go_on` or `has_ended` is called once."""
 
     def __init__(
         self, pool: InstancePool, call: BegunCall, source: Source, outparam: ResponseOutparam, limit_ms: int
@@ -102,25 +127,26 @@ class _Exchange:
         self._rest: asyncio.Task[None] | None = None
         """The guest, where it has not returned in its first poll."""
         self._has_ended = False
-        if call.finished:
-            try:
-                call.end()
-            except Exception as error:
-                self._error = error
-            self._settle()
-        else:
-            self._rest = asyncio.create_task(_drive(call), name=f"lath-http-{pool.name}")
-            self._rest.add_done_callback(self._on_end)
 
-    async def head(self, deadline: float) -> HttpResponse:
-        """The response, once the guest has set it.
+    def go_on(self) -> None:
+        """Has the guest go on, in a task."""
+        self._rest = asyncio.create_task(_drive(self._call), name=f"lath-http-{self._pool.name}")
+        self._rest.add_done_callback(self._on_end)
 
-        Args:
-            deadline: By when it must have, on the loop's clock.
-        """
+    def has_ended(self, error: BaseException | None) -> None:
+        """The guest has returned, or failed with `error`."""
+        self._error = error
+        self._has_ended = True
+        self._source.close()
+        self._pool.usage.bytes_in += self._source.received
+        if self._pipe is not None:
+            self._settle_pipe(self._pipe)
+
+    async def head(self) -> HttpResponse:
+        """The response, once the guest has set it."""
         outparam = self._outparam
         if outparam.answer is None and self._rest is not None:
-            await self._answer_or_end(self._rest, deadline)
+            await self._answer_or_end(self._rest)
         answer = outparam.answer
         if isinstance(answer, OutgoingResponse):
             return await self._answered(answer)
@@ -144,8 +170,8 @@ class _Exchange:
             await self.next_chunk(pipe)
         return HttpResponse(response.status, response.headers, _Body(self, pipe), pipe.trailers)
 
-    async def _answer_or_end(self, rest: asyncio.Task[None], deadline: float) -> None:
-        """Returns once the guest has answered or is gone, or at the deadline."""
+    async def _answer_or_end(self, rest: asyncio.Task[None]) -> None:
+        """Returns once the guest has answered or is gone, or its time is up."""
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
 
@@ -155,7 +181,7 @@ class _Exchange:
 
         self._outparam.on_answer = wake
         rest.add_done_callback(wake)
-        late = loop.call_at(deadline, wake)
+        late = loop.call_at(deadline(self._call.began, self._limit_ms), wake)
         try:
             await woken
         finally:
@@ -223,18 +249,11 @@ class _Exchange:
         if self._late is not None:
             self._late.cancel()
         if rest.cancelled():
-            self._error = CallCancelled(f"{self._pool.name} was stopped")
-            self._call.give_up(self._error)  # where it was cancelled before it had begun
+            error = CallCancelled(f"{self._pool.name} was stopped")
+            self._call.give_up(error)  # where it was cancelled before it had begun
+            self.has_ended(error)
         else:
-            self._error = rest.exception()
-        self._settle()
-
-    def _settle(self) -> None:
-        self._has_ended = True
-        self._source.close()
-        self._pool.usage.bytes_in += self._source.received
-        if self._pipe is not None:
-            self._settle_pipe(self._pipe)
+            self.has_ended(rest.exception())
 
     def _settle_pipe(self, pipe: Pipe) -> None:
         """What the guest has not finished of the body it never will."""
@@ -242,6 +261,15 @@ class _Exchange:
         if not pipe.finished:
             unfinished = Trap(f"{self._pool.name} returned without finishing the body of its response")
             pipe.fail(self._error if isinstance(self._error, LathError) else unfinished)
+
+
+def _end(call: BegunCall) -> Exception | None:
+    """Ends a call that has finished; what it has failed with."""
+    try:
+        call.end()
+    except Exception as error:
+        return error
+    return None
 
 
 async def _drive(call: BegunCall) -> None:

@@ -122,7 +122,8 @@ async def _send(guest: WasiGuest, client: HttpClient, request: OutgoingRequest) 
         if close is not None:
             guest.spawn_lasting(_closed(close))
 
-    source = Source(response.body, response.trailers, release)
+    source = Source(response.body, release)
+    source.trailing = response.trailers
     message = IncomingResponse(response.headers, source)
     message.status = response.status
     return message

@@ -7,7 +7,6 @@ up; a pipe takes from the guest what it has room for, and makes room as it is re
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -24,10 +23,23 @@ open does not hang on how fast others read."""
 
 
 class _Counted:
-    """Bytes that count among what is kept for a guest, while they are open."""
+    """Bytes that count among what is kept for a guest, while they are open.
 
+    Attributes:
+        taken: Whether the guest has asked for them.
+    """
+
+    taken = False
     _kept: Kept | None = None
     _counted = 0
+    _changed: Signal | None = None
+
+    @property
+    def changed(self) -> Signal:
+        """Tells that there may be bytes, or room for some. Most bodies are passed on whole, and need none."""
+        if self._changed is None:
+            self._changed = Signal()
+        return self._changed
 
     def open(self, kept: Kept) -> None:
         """The guest has it, from now until nobody has any more use for it.
@@ -36,6 +48,7 @@ class _Counted:
             LimitExceeded: It has too many open.
         """
         kept.take(BODY_BYTES)
+        self.taken = True
         self._kept = kept
         self._counted = BODY_BYTES
 
@@ -77,7 +90,6 @@ class Source(_Counted):
         release: Callable[[], object] = bool,
     ) -> None:
         self._release = release
-        self._changed = Signal()
         if chunks is None or isinstance(chunks, bytes):
             self._ended = True
             self._chunk = chunks or b""
@@ -115,7 +127,7 @@ class Source(_Counted):
 
     def watch(self, wake: Wake) -> CallOff:
         """Has `wake` called once it may be ready (poll.Watched)."""
-        return self._changed.watch(wake)
+        return self.changed.watch(wake)
 
     def take(self, size: int) -> bytes:
         """Up to `size` bytes of what is there."""
@@ -165,7 +177,7 @@ class Source(_Counted):
             self._ended, self._failure = True, error
         finally:
             self._fetching = None
-            self._changed.notify()
+            self.changed.notify()
 
 
 class SourceStream(InputStream):
@@ -198,30 +210,21 @@ class SourceStream(InputStream):
 
 
 class Pipe(_Counted):
-    """Bytes that a guest writes, an async iterator of its chunks.
+    """Bytes that a guest writes, an async iterator of them: all that there are at a time.
 
     Attributes:
         sent: Bytes that the guest has written.
-        taken: Whether the guest has asked for it; otherwise there is nothing.
-        changed: Tells that there may be room.
     """
 
     sent = 0
-    taken = False
+    _chunks: list[bytes] | None = None
+    """What the guest has written, and nobody has read yet."""
     _waiting = 0
-    """Bytes that the guest has written, and nobody has read yet."""
+    """The size of that."""
     _finished = False
     _failure: Exception | None = None
     _unread = False
     _reader: asyncio.Future[None] | None = None
-
-    def __init__(self) -> None:
-        self.changed = Signal()
-        self._chunks: deque[bytes] = deque()
-
-    def open(self, kept: Kept) -> None:
-        super().open(kept)
-        self.taken = True
 
     def told(self, failure: Exception) -> IoError:
         """What the guest is told of why it may write no more."""
@@ -258,10 +261,15 @@ class Pipe(_Counted):
 
     def put(self, data: bytes) -> None:
         """Takes what the guest has written."""
-        if not data:
-            return
+        if data:
+            self._add(data)
+
+    def _add(self, data: bytes) -> None:
+        if self._chunks is None:
+            self._chunks = [data]
+        else:
+            self._chunks.append(data)
         self.sent += len(data)
-        self._chunks.append(data)
         self._waiting += len(data)
         self._wake_reader()
 
@@ -290,16 +298,12 @@ class Pipe(_Counted):
         """All of it, read at once, where the guest has finished it; None: not yet, or it failed."""
         if not self._finished or self._unread:
             return None
-        data = b"".join(self._chunks)
-        self._chunks.clear()
-        self._waiting = 0
-        self._settle()
-        return data
+        return self._take()
 
     def close(self) -> None:
         """Nobody reads it any more."""
         self._unread = True
-        self._chunks.clear()
+        self._chunks = None
         self._waiting = 0
         self._settle()
         self.changed.notify()
@@ -315,13 +319,18 @@ class Pipe(_Counted):
                 raise StopAsyncIteration
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        chunk = self._chunks.popleft()
         was_full = self._waiting >= PIPE_BYTES_MAX
-        self._waiting -= len(chunk)
-        self._settle()
+        data = self._take()
         if was_full:
             self.changed.notify()
-        return chunk
+        return data
+
+    def _take(self) -> bytes:
+        data = b"".join(self._chunks or ())
+        self._chunks = None
+        self._waiting = 0
+        self._settle()
+        return data
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():

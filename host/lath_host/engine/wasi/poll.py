@@ -35,17 +35,19 @@ class Watched(Protocol):
 class Signal:
     """Tells those who watch it that something has changed."""
 
-    def __init__(self) -> None:
-        self._wakes: set[Wake] = set()
+    _wakes: set[Wake] | None = None
+    """Most are never watched."""
 
     def watch(self, wake: Wake) -> CallOff:
         """Has `wake` called at the next change."""
+        if self._wakes is None:
+            self._wakes = set()
         self._wakes.add(wake)
         return partial(self._wakes.discard, wake)
 
     def notify(self) -> None:
         """Something has changed."""
-        for wake in tuple(self._wakes):
+        for wake in tuple(self._wakes or ()):
             wake()
 
 

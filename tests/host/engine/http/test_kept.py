@@ -109,7 +109,7 @@ async def test_a_body_that_is_written_counts_until_it_is_read() -> None:
     assert kept.size == 0
 
 
-@pytest.mark.parametrize("body", [Pipe(None, ""), Source(None, None)], ids=["written", "read"])
+@pytest.mark.parametrize("body", [Pipe(None, ""), Source(None)], ids=["written", "read"])
 def test_a_body_that_nobody_wants_any_more_counts_no_more(body: Any) -> None:
     kept = Kept()
     body.open(kept)

@@ -240,6 +240,6 @@ async def test_a_writer_whose_reader_is_gone_is_cancelled(engine: Engine) -> Non
     )
     async with serving_pool(engine, await engine.compile(serving(flood))) as web:
         response = await web.ask()
-        assert await anext(aiter(response.body)) == bytes(4096)
+        assert not any(await anext(aiter(response.body)))
         await response.body.aclose()
         assert web.pool.stats.running == 0
