@@ -30,11 +30,11 @@ from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import GuestHandles
 from lath_host.engine.import_plans import PendingImport
 from lath_host.engine.linkage import CallContext
+from lath_host.engine.places import ERROR, RESULT, RESULT_BYTE, Places
 from lath_host.engine.sockets.guest_sockets import GuestSockets
 from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.threads import Slice
 from lath_host.engine.values import Arena, Kept
-from lath_host.engine.values.arena import BYTES_AT
 from lath_host.engine.wasi.output import Lines
 from lath_host.engine.wasi.standard import Standard
 
@@ -53,14 +53,6 @@ THREAD_TICKS: Final = 5
 _START_FUEL: Final = (1 << 63) - 1
 """Instantiating is not metered: a call is."""
 _UNLIMITED: Final = -1
-_Places = ctypes.c_uint64 * 9
-"""Where wasmtime writes, in one piece, since every fresh instance needs them: an instance (of which it takes
-less), a value, and the address of an error."""
-_RESULT: Final = 4
-_ERROR: Final = 8
-_WORD_BYTES: Final = 8
-_Func = ctypes.c_uint64 * 4
-"""Larger than `wasmtime_component_func_t`."""
 
 
 class Guest:
@@ -82,11 +74,10 @@ class Guest:
     """
 
     __slots__ = (
-        "_arena", "_discarded", "_epochs", "_error_at", "_export_index", "_functions", "_future",
-        "_instance_at", "_on_gone", "_outputs", "_places", "_polled_at", "_polling", "_result_at",
-        "_settings", "_slice_ends", "_sockets", "_store", "_suspected", "_tasks", "budget_bytes", "busy",
-        "context", "cpu_ns", "failure", "handles", "host_calls", "pending", "pin", "rested_at", "served",
-        "standard",
+        "_arena", "_discarded", "_epochs", "_export_index", "_functions", "_future", "_on_gone",
+        "_outputs", "_places", "_polled_at", "_polling", "_settings", "_slice_ends", "_sockets", "_store",
+        "_suspected", "_tasks", "budget_bytes", "busy", "context", "cpu_ns", "failure", "handles",
+        "host_calls", "pending", "pin", "rested_at", "served", "standard",
     )  # fmt: skip
 
     def __init__(self, settings: GuestSettings) -> None:
@@ -102,7 +93,8 @@ class Guest:
         self.standard: Standard | None = None
         self._settings = settings
         self._epochs = settings.engine.epochs
-        self._functions: dict[int, Any] = {}
+        self._functions: dict[int, int] = {}
+        """Addresses, by the index of the export."""
         self._future: int | None = None
         self._export_index = 0
         self._suspected = False
@@ -114,21 +106,14 @@ class Guest:
         self._on_gone: Callable[[], None] | None = None
         self._discarded = False
         self._outputs: dict[str, Lines] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._places = _Places()  # zeros are a valid value: wasmtime drops the old one
-        self._instance_at = ctypes.addressof(self._places)
-        self._result_at = self._instance_at + _RESULT * _WORD_BYTES
-        self._error_at = self._instance_at + _ERROR * _WORD_BYTES
+        self._tasks: set[asyncio.Task[Any]] | None = None
+        self._places = settings.spare_places.pop() if settings.spare_places else Places()
         self._store: int = capi.store_new(settings.wasm_engine, None, None)
         self.context: int = capi.store_context(self._store)
         self.handles = GuestHandles(self.context, settings.linkage, settings.home)
         settings.linkage.guests[self.context] = self
-        self._prepare_store()
-
-    def _prepare_store(self) -> None:
-        settings = self._settings
-        memory = settings.memory_bytes_max
-        capi.store_limiter(self._store, memory, _UNLIMITED, _UNLIMITED, _UNLIMITED, _UNLIMITED)
+        memory_bytes_max = settings.memory_bytes_max
+        capi.store_limiter(self._store, memory_bytes_max, _UNLIMITED, _UNLIMITED, _UNLIMITED, _UNLIMITED)
         capi.context_yield_on_epoch(self.context, INLINE_TICKS)
         if settings.environment is not None:
             settings.environment.give(self.context)
@@ -157,7 +142,7 @@ class Guest:
         settings = self._settings
         self._future = capi.linker_instantiate_async(
             settings.linkage.linker, self.context, settings.component_at,
-            self._instance_at, self._error_at,
+            self._places.instance_at, self._places.error_at,
         )  # fmt: skip
         began = perf_counter_ns()
         finished = self._poll()
@@ -187,16 +172,13 @@ class Guest:
         if self._future is not None:
             capi.call_future_cancel(self._future)
             self._future = None
-        if self._places[_ERROR]:
-            capi.take_error(self._places[_ERROR])
-        if self._places[_RESULT]:
-            capi.val_delete(self._result_at)
+        self._pass_on(self._places)
         for lines in self._outputs.values():
             lines.end()
         if self._arena is not None:
             self._arena.forget()
             self._arena = None
-        for task in self._tasks:
+        for task in self._tasks or ():
             task.cancel()
         self.handles.forget()
         if self._sockets is not None:
@@ -211,6 +193,17 @@ class Guest:
             self.budget_bytes = 0
         if self._on_gone is not None:
             self._on_gone()
+
+    def _pass_on(self, places: Places) -> None:
+        """Leaves the places to another guest, with nothing in them."""
+        words = places.words
+        if words[ERROR]:
+            capi.take_error(words[ERROR])
+            words[ERROR] = 0
+        if words[RESULT]:
+            capi.val_delete(places.result_at)
+            words[RESULT] = 0
+        self._settings.spare_places.append(places)
 
     # -- calls ---------------------------------------------------------------------------------------------
 
@@ -240,9 +233,10 @@ class Guest:
         arena.append(data)
         if self._settings.fuel_max is not None:
             capi.check(capi.context_set_fuel(self.context, self._settings.fuel_max))
+        places = self._places
         self._future = capi.func_call_async(
-            ctypes.addressof(function), self.context, id(data) + BYTES_AT, export.params_count,
-            self._result_at, export.lift_result is not None, self._error_at,
+            function, self.context, data, export.params_count,
+            places.result_at, export.lift_result is not None, places.error_at,
         )  # fmt: skip
         return False if self.busy else self._poll()
 
@@ -256,9 +250,10 @@ class Guest:
         self._end_call()
         if export.lift_result is None:
             return None
-        result = export.lift_result(self._places, _RESULT * _WORD_BYTES, self.handles)
-        capi.val_delete(self._result_at)
-        self._places[_RESULT] = 0
+        places = self._places
+        result = export.lift_result(places.words, RESULT_BYTE, self.handles)
+        capi.val_delete(places.result_at)
+        places.words[RESULT] = 0
         return result
 
     def _end_call(self) -> None:
@@ -267,9 +262,10 @@ class Guest:
         if self._arena is not None:
             self._arena.end()
             self._arena = None
-        if self._places[_ERROR]:
-            error = capi.take_error(self._places[_ERROR])
-            self._places[_ERROR] = 0
+        words = self._places.words
+        if words[ERROR]:
+            error = capi.take_error(words[ERROR])
+            words[ERROR] = 0
             self._raise_failure()
             raise self._explain(error)
         if self.failure is not None:
@@ -415,6 +411,8 @@ class Guest:
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Starts a task that ends with the guest (wasi.WasiGuest)."""
         task = asyncio.get_running_loop().create_task(work)
+        if self._tasks is None:
+            self._tasks = set()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -438,11 +436,8 @@ class Guest:
         complaints = lines.recent if lines else ()
         return explain(failure, complaints, settings.memory_bytes_max, settings.fuel_max)
 
-    def _function(self, export: ExportPlan) -> Any:
-        function = _Func()
-        found = capi.instance_get_func(
-            self._instance_at, self.context, export.index, ctypes.addressof(function)
-        )
-        if not found:
+    def _function(self, export: ExportPlan) -> int:
+        function = self._places.function_at(len(self._functions))
+        if not capi.instance_get_func(self._places.instance_at, self.context, export.index, function):
             raise Internal("wasmtime does not find a function that the component exports")
         return function

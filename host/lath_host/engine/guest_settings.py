@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lath_host.engine.handles import Home
 from lath_host.engine.linkage import ImportHandler, Linkage
+from lath_host.engine.places import Places
 from lath_host.engine.surroundings import Surroundings
 from lath_host.engine.threads import Share
 from lath_host.engine.usage import Usage
@@ -36,6 +37,7 @@ class GuestSettings:
         environment: What native WASI tells them; None: they cannot ask it.
         busy_exports: Export indices whose last call computed for longer than a slice: the next starts in a
             thread. Otherwise every new call of them would hold the loop for a slice.
+        spare_places: Memory of guests that are gone, for those that come.
     """
 
     engine: Engine
@@ -52,3 +54,4 @@ class GuestSettings:
     surroundings: Surroundings
     environment: Environment | None
     busy_exports: set[int] = field(default_factory=set)
+    spare_places: list[Places] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from lath.errors import Draining, LathError
 from lath_host.engine.admission import Admission, Entrance
@@ -31,7 +32,8 @@ class Instances:
         settings: What they are made from; None: it is to be made, by the limits as they are now.
         entrance: Where permits are taken.
         idle: Those that wait for a call.
-        refill: The task that makes some ahead; None: there is none now.
+        refill: What makes the next one ahead: soon, or a task where that takes longer than a poll. None:
+            nothing does now.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Instances:
     ) -> None:
         self.settings: GuestSettings | None = None
         self.entrance = Entrance(admission)
-        self.refill: asyncio.Task[None] | None = None
+        self.refill: asyncio.Handle | asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
         self._name = name
         self._budget = budget
         self._limits = limits
         self._calls_max = limits.calls_per_instance
+        self._warm_target = _warm_target(limits)
         self._admission = admission
         self._bounds = bounds
         self._ready = ready
@@ -134,10 +138,10 @@ class Instances:
         """Changes the limits: those that wait go, and what is made from now on is made by the new ones."""
         self._limits = limits
         self._calls_max = limits.calls_per_instance
+        self._warm_target = _warm_target(limits)
         self.settings = None
         self._kept.clear()
         self._kept.seconds_max = limits.idle_seconds
-        self.warm_up()
 
     def clear(self) -> None:
         """Throws those away that wait for a call."""
@@ -145,19 +149,58 @@ class Instances:
 
     async def stop(self) -> None:
         """Makes no more ahead, and throws those away that wait."""
-        if self.refill is not None:
-            self.refill.cancel()
-            await asyncio.wait([self.refill])
+        refill = self.refill
+        if refill is not None:
+            refill.cancel()
+        if isinstance(refill, asyncio.Task):
+            await asyncio.wait([refill])
         self._kept.clear()
 
     def warm_up(self) -> None:
-        """Has instances made ahead, when calls leave time for it."""
-        if self.entrance.draining or self.refill is not None or len(self.idle) >= self._warm_target():
+        """Has instances made ahead, one a turn of the loop: calls come in between."""
+        if self.refill is None and len(self.idle) < self._warm_target:
+            self.refill = self._loop.call_soon(self._make_one)
+
+    def _make_one(self) -> None:
+        """Makes one ahead, unless there are enough by now or it is not known what from."""
+        self.refill = None
+        settings = self.settings
+        if settings is None or self.entrance.draining or len(self.idle) >= self._warm_target:
             return
-        if not self._budget.has_room(self._limits.memory_bytes_max):
+        if not self._budget.has_room(settings.memory_bytes_max):
             return
-        self.refill = asyncio.get_running_loop().create_task(self._fill(), name=f"lath-warm-{self._name}")
-        self.refill.add_done_callback(self._filled)
+        guest = Guest(settings)
+        self._kept.reserve(guest)
+        if guest.begin_instance():
+            self._made(guest, settings)
+            return
+        self.refill = self._loop.create_task(self._go_on(guest), name=f"lath-warm-{self._name}")
+        self.refill.add_done_callback(partial(self._ended, guest, settings))
+
+    async def _go_on(self, guest: Guest) -> None:
+        await asyncio.wait_for(guest.drive(None), self._limits.timeout_ms / 1000)
+
+    def _ended(self, guest: Guest, settings: GuestSettings, task: asyncio.Task[None]) -> None:
+        """The task has made it, or could not."""
+        self.refill = None
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
+            guest.discard()
+        else:
+            self._made(guest, settings)
+        if error is not None and not isinstance(error, LathError | TimeoutError):
+            raise error
+
+    def _made(self, guest: Guest, settings: GuestSettings) -> None:
+        """Keeps what has been made ahead, and goes on to the next."""
+        try:
+            guest.end_instance()
+        except LathError:
+            guest.discard()
+            return  # the next call makes its own instance, and tells its caller why it cannot
+        if settings is not self.settings or self.entrance.draining or not self._kept.keep(guest):
+            guest.discard()
+        self.warm_up()
 
     def _take_idle(self) -> Guest:
         # the most recently used is the warmest; of fresh ones the oldest goes first
@@ -169,33 +212,9 @@ class Instances:
 
     def _give_back(self) -> None:
         self.entrance.give_back()
-        if not self._limits.reuse:
-            self.warm_up()
+        self.warm_up()
 
-    def _warm_target(self) -> int:
-        limits = self._limits
-        return 0 if limits.reuse else min(limits.warm_instances, limits.max_instances)
 
-    async def _fill(self) -> None:
-        while not self.entrance.draining and len(self.idle) < self._warm_target():
-            settings = await self._ready()
-            guest = Guest(settings)
-            if not self._kept.reserve(guest):
-                guest.discard()
-                return
-            try:
-                if not guest.begin_instance():
-                    await asyncio.wait_for(guest.drive(None), self._limits.timeout_ms / 1000)
-                guest.end_instance()
-            except (LathError, TimeoutError):
-                guest.discard()
-                return  # the next call makes its own instance, and tells its caller why it cannot
-            except BaseException:
-                guest.discard()
-                raise
-            if settings is not self.settings or not self._kept.keep(guest):
-                guest.discard()
-            await asyncio.sleep(0)
-
-    def _filled(self, task: asyncio.Task[None]) -> None:
-        self.refill = None
+def _warm_target(limits: Limits) -> int:
+    """How many are to be made ahead."""
+    return 0 if limits.reuse else min(limits.warm_instances, limits.max_instances)

@@ -23,11 +23,12 @@ class SpentGuests:
     def __init__(self, on_gone: Callable[[], None]) -> None:
         self._guests: deque[Guest] = deque()
         self._on_gone = on_gone
+        self._loop = asyncio.get_running_loop()
 
     def add(self, guest: Guest) -> None:
         """Has an instance thrown away, soon."""
         if not self._guests:
-            asyncio.get_running_loop().call_soon(self._throw)
+            self._loop.call_soon(self._throw)
         self._guests.append(guest)
 
     def _throw(self) -> None:
@@ -37,4 +38,4 @@ class SpentGuests:
                 guests.popleft().discard(self._on_gone)
         finally:
             if guests:  # one could not be thrown away: the others' turn comes all the same
-                asyncio.get_running_loop().call_soon(self._throw)
+                self._loop.call_soon(self._throw)

@@ -79,11 +79,29 @@ async def test_a_busy_guests_time_is_its_computing_not_its_waiting(
         assert waiting.usage.cpu_ns - computed < busy.usage.cpu_ns < waiting.usage.wall_ns
 
 
+async def test_the_time_in_the_queue_is_no_computing(engine: Engine, mischief: CompiledComponent) -> None:
+    queued: list[asyncio.Task[Any]] = []
+
+    async def answer_while_another_waits(import_: Import, context: CallContext, params: list[Any]) -> str:
+        queued.append(asyncio.create_task(call(pool, "hello", "x")))
+        await call(busy, "work", 30_000_000)
+        return str(params[0])
+
+    async with (
+        pool_of(engine, mischief) as busy,
+        pool_of(engine, mischief, answer_while_another_waits, max_instances=1, reuse=True) as pool,
+    ):
+        await call(pool, "ask", "x")
+        computed = pool.usage.cpu_ns
+        await asyncio.gather(*queued)
+        assert pool.usage.cpu_ns - computed < busy.usage.cpu_ns
+
+
 async def test_quick_calls_count_as_computing(engine: Engine, mischief: CompiledComponent) -> None:
     async with pool_of(engine, mischief, reuse=True) as pool:
         for _ in range(10):
             await call(pool, "hello", "x")
-        assert pool.usage.quick_ns > 0 and pool.usage.instances == 1
+        assert pool.usage.cpu_ns > 0 and pool.usage.instances == 1
 
 
 @pytest.mark.parametrize("function", ["count", "trap"])
