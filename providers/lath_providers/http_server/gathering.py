@@ -28,6 +28,9 @@ class GatheringTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         if not self._waiting:
+            if len(data) >= GATHER_BYTES_MAX:
+                self.send(bytes(data))
+                return
             self._loop.call_soon(self.flush)
         self._waiting.append(bytes(data))
         self._size += len(data)

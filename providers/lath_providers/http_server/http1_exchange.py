@@ -230,7 +230,7 @@ class Http1Exchange(RequestResponseCycle):
         if self.head.method == "HEAD":
             return b""
         if self._chunked:
-            sent = b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunk else b""
+            sent = b"".join((b"%x\r\n" % len(chunk), chunk, b"\r\n")) if chunk else b""
             return sent + b"0\r\n" + _lines(trailers) + b"\r\n" if last else sent
         if self._left is not None:
             self._left -= len(chunk)

@@ -63,6 +63,19 @@ async def test_chunks_of_every_odd_size_arrive_whole(source: bytes, bridge: bool
         assert await whole(response) == b"".join(pieces)
 
 
+async def test_what_a_guest_writes_bit_by_bit_comes_in_larger_pieces(engine: Engine) -> None:
+    written = serving(f"""{ANSWER}
+    (loop $more
+      (call $blocking-write (local.get $sink) (i32.const 1024) (i32.const 4096) (i32.const 0))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $more (i32.lt_u (local.get $at) (i32.const 256))))
+    (call $end (local.get $body) (local.get $sink))""")
+    async with serving_pool(engine, await engine.compile(written)) as web:
+        sizes = [len(chunk) async for chunk in (await web.ask()).body]
+        assert sum(sizes) == MIB
+        assert 4 <= len(sizes) < 128
+
+
 class Arriving:
     """A body that says what of it is there: all pieces but those that are waited for."""
 
