@@ -189,10 +189,13 @@ def _fits(stream: OutputStream, size: int) -> bool:
         return True
 
 
+_told_write: Final = _told(_write)
+
+
 def _write_all_at_once(guest: WasiGuest, params: list[Any]) -> Any:
     stream, data = params
     _check_blocking(len(data))
-    return _told(_write)(guest, params) if _fits(stream, len(data)) else WAIT
+    return _told_write(guest, params) if _fits(stream, len(data)) else WAIT
 
 
 async def _write_all(guest: WasiGuest, params: list[Any]) -> Any:
@@ -244,7 +247,7 @@ _OUTPUT: Final = "[method]output-stream."
 _INPUT: Final = "[method]input-stream."
 _STREAMS: Final = {
     _OUTPUT + "check-write": Answer(_told(_check_write)),
-    _OUTPUT + "write": Answer(_told(_write)),
+    _OUTPUT + "write": Answer(_told_write),
     _OUTPUT + "blocking-write-and-flush": Answer(_write_all_at_once, _write_all),
     _OUTPUT + "flush": Answer(_told(_flush)),
     _OUTPUT + "blocking-flush": Answer(_told(_flush)),
