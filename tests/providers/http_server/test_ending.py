@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from http2_client import Http2Client
 from http_front import Body, Component, echo, fronting, hello, streaming, text, whole_body
+from http_tls import trusting, write_pair
 
 from lath.errors import Trap
 from lath.http import HttpRequest, HttpResponse
@@ -181,28 +183,31 @@ async def test_a_guest_that_does_not_read_holds_its_client_back() -> None:
         assert connection.cycle.waiting < 2**20  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("version", [1, 2])
-async def test_a_large_body_passes_both_ways_as_a_stream(version: int) -> None:
-    size = (20 if version == 1 else 4) * 2**20  # both ends of HTTP/2 are Python here
-    async with fronting(echo, body_bytes_max=str(size)) as front:
-        if version == 1:
-            async with await front.client() as client:
-
-                async def send() -> None:
-                    await client.send(f"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n")
-                    for _ in range(20):
-                        await client.send(bytes(2**20))
-
-                sending = asyncio.create_task(send())
-                assert (await client.head()).status == 200
-                assert sum([len(chunk) async for chunk in client.chunks()]) == size
-                await sending
-        else:
+@pytest.mark.parametrize("version", ["1", "1 over TLS", "2"])
+async def test_a_large_body_passes_both_ways_as_a_stream(version: str, tmp_path: Path) -> None:
+    piece = bytes(range(251)) * 4177  # of a length that no buffer has
+    count = 4 if version == "2" else 20  # both ends of HTTP/2 are Python here
+    size = count * len(piece)
+    tls = version == "1 over TLS"
+    async with fronting(echo, body_bytes_max=str(size), **(write_pair(tmp_path) if tls else {})) as front:
+        if version == "2":
             async with Http2Client.to(front.port) as two:
                 stream = await two.ask("PUT", "/", end=False)
-                two_sending = asyncio.create_task(stream.send(bytes(size), end=True))
-                assert len((await stream.answer()).body) == size
+                two_sending = asyncio.create_task(stream.send(piece * count, end=True))
+                assert (await stream.answer()).body == piece * count
                 await two_sending
+            return
+        async with await front.client(trusting() if tls else None) as client:
+
+            async def send() -> None:
+                await client.send(f"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n")
+                for _ in range(count):
+                    await client.send(piece)
+
+            sending = asyncio.create_task(send())
+            assert (await client.head()).status == 200
+            assert b"".join([chunk async for chunk in client.chunks()]) == piece * count
+            await sending
 
 
 # --- links and servers that go -----------------------------------------------------------------------
