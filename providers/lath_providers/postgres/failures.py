@@ -19,6 +19,9 @@ LOST_STATES: Final = ("57P01", "57P02", "57P03", "57P05")
 """The server ends connections, or takes none: a shutdown, a crash, a start."""
 NOT_RUN_CLASSES: Final = ("28", "53")
 """Classes of SQLSTATE of a connection that was refused: who connects, and for want of room."""
+_OUT_OF_STEP: Final = "cannot switch to state"
+"""How asyncpg refuses a statement where the server has said, since the one before, that it ends the
+connection, and the end itself was not read yet."""
 
 
 def lost(error: BaseException, place: object) -> BackendLost | None:
@@ -29,7 +32,8 @@ def lost(error: BaseException, place: object) -> BackendLost | None:
             return BackendLost(f"{place}: {_told(error)}")
         return None
     hung_up = isinstance(error, exceptions.InterfaceError) and "closed" in str(error)
-    if hung_up or isinstance(error, OSError):
+    ending = isinstance(error, exceptions.InternalClientError) and _OUT_OF_STEP in str(error)
+    if hung_up or ending or isinstance(error, OSError):
         return BackendLost(f"{place}: the connection was closed: {error}")
     return None
 

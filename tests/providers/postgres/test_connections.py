@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ from postgres_databases import activity, beside, config_of, connections
 from postgres_server import PostgresServer
 
 from lath.codec import Variant
-from lath.errors import DeadlineExceeded, NotFound
+from lath.errors import ConnectionLost, DeadlineExceeded, LathError, LinkFailed, NotFound
 from lath.model import LinkSelector
+from lath.provider import OpError
 from lath.testing import eventually
 from lath.testing.postgres_contract import QUERY, Database, Opened, int8, refused, text
 from lath.testing.provider import ProviderTest
+from lath_providers.postgres.session import Session, Statement
 
 from .conftest import Linking
 
@@ -186,6 +190,79 @@ async def test_a_link_that_is_not_called_holds_no_connection_and_names_those_tha
     await eventually(lambda: named())
     await database.query("SELECT 1 AS n")
     assert await named("lath app default")
+
+
+class LateEnd:
+    """Passes connections to a server on, and keeps to itself that the server has ended one."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._ways: set[asyncio.Task[None]] = set()
+        self.ended = asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[int]:
+        """Its port."""
+        listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        try:
+            yield listener.sockets[0].getsockname()[1]
+        finally:
+            listener.close()
+            for way in self._ways:
+                way.cancel()
+            await asyncio.gather(*self._ways, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server.port)
+        self._ways.add(asyncio.create_task(self._pass_on(reader, to_server)))
+        self._ways.add(asyncio.create_task(self._pass_on(from_server, writer, self.ended)))
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ended: asyncio.Event | None = None
+    ) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+            if ended is not None:
+                ended.set()
+                await asyncio.Event().wait()
+        finally:
+            writer.transport.abort()
+
+
+async def test_a_connection_that_is_ended_between_two_statements_fails_its_call_and_the_link_heals(
+    linking: Linking, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server said last has been read by then, and the connection's end has not."""
+    relay = LateEnd(postgres)
+    prepare = Session.prepare
+
+    async def end(pid: int) -> None:
+        async with beside(postgres) as connection:
+            await connection.execute("SELECT pg_terminate_backend($1)", pid)
+
+    async def ended_then(session: Session, sql: str) -> Statement:
+        statement = await prepare(session, sql)
+        await asyncio.create_task(end(session.connection.get_server_pid()))  # not as a part of the call
+        await relay.ended.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # turns in which what was passed on is read
+        return statement
+
+    async with relay.serving() as port:
+        database = await linking(port=str(port))
+        await database.query("SELECT 1 AS n")
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "prepare", ended_then)
+            with pytest.raises((ConnectionLost, LinkFailed)):
+                await database.query("SELECT 2 AS n")
+
+        async def works() -> bool:
+            with suppress(LathError, OpError):
+                return await database.query("SELECT 3 AS n") == [{"n": Variant("int4", 3)}]
+            return False
+
+        await eventually(works)
 
 
 async def test_a_connection_that_the_server_ends_fails_its_call_and_the_link_heals(
