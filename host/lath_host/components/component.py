@@ -275,7 +275,9 @@ class Component:
         """A request of a provider that is built into this host (local.LocalTarget)."""
         name = call.interface
         path = (call.source, name.namespace, name.package, call.link_name, name.interface)
-        await self._parts.routes.admit(path, self.id, call.revision, call.deadline)
+        routes = self._parts.routes
+        if not routes.allow(path, self.id, call.revision):
+            await routes.admit(path, self.id, call.revision, call.deadline)
         export = self.offered.find(name.namespace, name.package, name.interface, name.version, call.function)
         return await self._http.answer(export.interface, request, call.deadline, call.app_version)
 

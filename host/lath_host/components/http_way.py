@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from typing import Final, Protocol
 
@@ -110,16 +110,22 @@ class HttpWay:
         return response
 
 
-async def http_locally(
+def http_locally(
     target: LocalTarget, target_id: str, call: LocalCall, request: HttpRequest
-) -> HttpResponse:
+) -> Awaitable[HttpResponse]:
     """Makes a request to a target in this process; the spans and metrics of both sides.
 
     Raises:
         LathError: As the target raised it.
     """
-    if not sampled() and not measuring():
-        return await target.http_local(call, request)
+    if sampled() or measuring():
+        return _observed(target, target_id, call, request)
+    return target.http_local(call, request)
+
+
+async def _observed(
+    target: LocalTarget, target_id: str, call: LocalCall, request: HttpRequest
+) -> HttpResponse:
     begun: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
     # In a task of its own, since the spans end with the body, which whoever asked reads in tasks of theirs.
     task = asyncio.create_task(_observe(target, target_id, call, request, begun), name="lath-http-observed")

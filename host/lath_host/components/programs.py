@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from lath import wit
@@ -67,6 +67,6 @@ def http_serving(deployment: Deployment, world: World, pool: InstancePool) -> Ca
     """What answers HTTP for a component, by the name of what it offers for that."""
     run = run_interface(world.exports)
     if deployment.settings.run_as != "cgi" or run is None:
-        return partial(HttpHandler, pool)
+        return cache(partial(HttpHandler, pool))
     program = CgiHandler(pool, run, deployment.settings.env, f"lath/{lath_version()}")
     return lambda interface: program

@@ -129,7 +129,7 @@ class Routes:
             LinkNotFound: No link allows it.
             LinkFailed: The link is purged and held so.
         """
-        if self._allows(call, target, revision):
+        if self.allow(call, target, revision):
             return
         link = self._view.find(*call)
         held_back = link is not None and link.key in self._purged
@@ -137,7 +137,7 @@ class Routes:
             limit = min(deadline, asyncio.get_running_loop().time() + CATCH_UP_SECONDS_MAX)
             try:
                 async with asyncio.timeout_at(limit):
-                    await self._mirror.wait_until(lambda: self._allows(call, target, revision))
+                    await self._mirror.wait_until(lambda: self.allow(call, target, revision))
                 return
             except TimeoutError:
                 pass
@@ -147,7 +147,8 @@ class Routes:
         # The link is there, at an older revision than the caller's: the mirror may be starved, the link is
         # allowed all the same, so the call passes.
 
-    def _allows(self, call: tuple[str, str, str, str, str], target: str, revision: Revision | None) -> bool:
+    def allow(self, call: tuple[str, str, str, str, str], target: str, revision: Revision | None) -> bool:
+        """Whether a call passes at once; see `admit`."""
         link = self._view.find(*call)
         if link is None or link.target != target or (self._purged and link.key in self._purged):
             return False

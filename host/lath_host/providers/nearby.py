@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from lath.codec import Wire
@@ -50,22 +51,18 @@ class Neighbour:
         call = self._by(link, interface, function, params, deadline)
         return await call_locally(self._target, self._target_id, call)
 
-    async def http(self, link: Link, request: HttpRequest, deadline: float) -> HttpResponse:
+    def http(self, link: Link, request: HttpRequest, deadline: float) -> Awaitable[HttpResponse]:
         """Has it answer a request, by a link."""
         call = self._by(link, INTERFACE, FUNCTION, [], deadline)
-        return await http_locally(self._target, self._target_id, call, request)
+        return http_locally(self._target, self._target_id, call, request)
 
     def _by(
         self, link: Link, interface: InterfaceName, function: str, params: list[Any], deadline: float
     ) -> LocalCall:
+        record = link.record
+        hops = 1  # a provider's call begins no chain of them, so it needs no task of its own
+        # In order: a class takes names by way of a dictionary, twice as slow.
         return LocalCall(
-            source=link.source_id,
-            link_name=link.name,
-            interface=interface,
-            function=function,
-            params=params,
-            deadline=deadline,
-            revision=link.revision,
-            lattice=self._lattice,
-            hops=1,  # a provider's call begins no chain of them, so it needs no task of its own
-        )
+            record.source_id, record.name, interface, function, params, deadline, record.revision,
+            "", self._lattice, hops,
+        )  # fmt: skip

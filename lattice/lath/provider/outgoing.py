@@ -48,7 +48,7 @@ class Neighbour(Protocol):
     ) -> Wire:
         """Calls a function of it; wire values in and out."""
 
-    async def http(self, link: Link, request: HttpRequest, deadline: float) -> HttpResponse:
+    def http(self, link: Link, request: HttpRequest, deadline: float) -> Awaitable[HttpResponse]:
         """Has it answer a request, which must have begun by the deadline (loop time)."""
 
 
@@ -223,20 +223,21 @@ class OutgoingCalls:
             LathError: There is no response; see `lath.errors`.
         """
         deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
-
-        async def over_bus(left_ms: float, earlier: FailedAttempt | None) -> HttpResponse:
-            return await self._http.call(
-                link.target,
-                subjects.call_tail(link.source_id, link.name, INTERFACE, FUNCTION),
-                request,
-                timeout_ms=left_ms,
-                linked=True,
-                revision=link.revision,
-                earlier=earlier,
-            )
-
-        return await self._either(
-            link, deadline, lambda neighbour: neighbour.http(link, request, deadline), over_bus
+        earlier = None
+        neighbour = self._nearby.find(link.target) if self._nearby is not None else None
+        if neighbour is not None:
+            try:
+                return await neighbour.http(link, request, deadline)
+            except DidNotRun as error:
+                earlier = _failed_attempt(neighbour, error)
+        return await self._http.call(
+            link.target,
+            subjects.call_tail(link.source_id, link.name, INTERFACE, FUNCTION),
+            request,
+            timeout_ms=_left_ms(link, deadline, earlier),
+            linked=True,
+            revision=link.revision,
+            earlier=earlier,
         )
 
     async def _either(
@@ -253,15 +254,8 @@ class OutgoingCalls:
             try:
                 return await here(neighbour)
             except DidNotRun as error:
-                if not may_retry(error, 1, isinstance(error, Overloaded)):
-                    raise
-                earlier = FailedAttempt(neighbour.instance_id, error)
-        left_ms = (deadline - asyncio.get_running_loop().time()) * 1000
-        if left_ms <= 0:
-            if earlier is not None:
-                raise earlier.error
-            raise DeadlineExceeded(f"the time-out passed before {link.target} was called")
-        return await over_bus(left_ms, earlier)
+                earlier = _failed_attempt(neighbour, error)
+        return await over_bus(_left_ms(link, deadline, earlier), earlier)
 
     async def close(self) -> None:
         """Ends the calls that run."""
@@ -288,6 +282,22 @@ class OutgoingCalls:
                 None if streaming is None else StreamedFunction.of(streaming),
             )
         return known
+
+
+def _failed_attempt(neighbour: Neighbour, error: DidNotRun) -> FailedAttempt:
+    """What goes before the way over the bus; raises the error where that is not tried."""
+    if not may_retry(error, 1, isinstance(error, Overloaded)):
+        raise error
+    return FailedAttempt(neighbour.instance_id, error)
+
+
+def _left_ms(link: Link, deadline: float, earlier: FailedAttempt | None) -> float:
+    left_ms = (deadline - asyncio.get_running_loop().time()) * 1000
+    if left_ms > 0:
+        return left_ms
+    if earlier is not None:
+        raise earlier.error
+    raise DeadlineExceeded(f"the time-out passed before {link.target} was called")
 
 
 def _value(result: Any) -> Any:

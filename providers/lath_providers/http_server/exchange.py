@@ -71,7 +71,7 @@ class RequestHead:
 
 
 class Exchange(Protocol):
-    """A request, and what its response is written to.
+    """A request, and what its response is written to. Headers that are the server's own are added.
 
     When the client goes away the task that runs the handler is cancelled.
     """
@@ -105,7 +105,7 @@ class Exchange(Protocol):
         """Whether trailers of the response reach the client."""
 
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Sends a response of which all is there."""
+        """Sends a response of which all is there, and says how long it is where the headers do not."""
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Sends the head of the response."""

@@ -15,7 +15,6 @@ from lath_providers.http_server.exchange import Exchange, Refusal, RequestHead
 from lath_providers.http_server.replies import (
     NO_BODY,
     announced_trailers,
-    own_headers,
     refusal_of,
     refusal_text,
     response_headers,
@@ -162,8 +161,6 @@ class Handler:
         headers = response_headers(response)
         if exchange.head.method == "HEAD" or response.status in NO_BODY:
             body = b""
-        else:
-            _say_length(headers, len(body))
         outcome.status = response.status
         outcome.bytes_out = len(body)
         await exchange.respond(response.status, headers, body)
@@ -203,12 +200,7 @@ class Handler:
             return
         outcome.status = refusal.status
         text = refusal_text(refusal)
-        headers = [
-            *own_headers(),
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(text)),
-            *refusal.headers,
-        ]
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), *refusal.headers]
         try:
             await exchange.respond(refusal.status, self._with_close(exchange, headers), text)
         except Refusal:
@@ -274,28 +266,14 @@ def _request(exchange: Exchange, served: ServedLink, running: Running) -> HttpRe
     """What the component is asked."""
     head = exchange.head
     body = RequestBody(exchange, served, running) if head.has_body else None
+    trailers = None if body is None else exchange.trailers
     return HttpRequest(
-        method=head.method,
-        scheme=head.scheme,
-        authority=head.authority,
-        path_with_query=head.target,
-        headers=_guest_headers(head),
-        body=body,
-        trailers=None if body is None else exchange.trailers,
-        peer=head.peer,
+        head.method, head.scheme, head.authority, head.target, _guest_headers(head), body, trailers, head.peer
     )
 
 
 def _too_large(served: ServedLink) -> Refusal:
     return Refusal(413, f"the request's body is above {served.config.body_bytes_max} bytes")
-
-
-def _say_length(headers: list[tuple[bytes, bytes]], length: int) -> None:
-    """Says how long the body is, where the guest has not: so it needs no chunks."""
-    for name, _ in headers:
-        if name == b"content-length":
-            return
-    headers.append((b"content-length", b"%d" % length))
 
 
 def _trace_of(head: RequestHead) -> telemetry.TraceContext | None:

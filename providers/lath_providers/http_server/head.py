@@ -41,20 +41,14 @@ def head_of(
     authority, path = _parts(target.decode("latin-1"), method)
     if authority is None:
         authority = hosts[0].decode("latin-1") if hosts else ""
-    length = _content_length(read)
-    chunked = _chunked(read, version)
+    length = _content_length(read["content-length"]) if "content-length" in read else None
+    chunked = "transfer-encoding" in read
+    if chunked:
+        _check_coding(read["transfer-encoding"], version)
+    has_body = chunked or bool(length)
+    # In order, as wherever requests are made: a class takes names by way of a dictionary, twice as slow.
     return RequestHead(
-        version=version,
-        method=method,
-        scheme=scheme,
-        authority=authority,
-        host=_host_of(authority),
-        target=path,
-        headers=kept,
-        read=read,
-        content_length=length,
-        has_body=chunked or bool(length),
-        peer=peer,
+        version, method, scheme, authority, _host_of(authority), path, kept, read, length, has_body, peer
     )
 
 
@@ -93,7 +87,7 @@ def head_of_fields(
         target=target,
         headers=_one_cookie(kept),
         read=read,
-        content_length=_content_length(read),
+        content_length=_content_length(read["content-length"]) if "content-length" in read else None,
         has_body=not ended,
         peer=peer,
     )
@@ -101,7 +95,7 @@ def head_of_fields(
 
 def _parts(target: str, method: str) -> tuple[str | None, str]:
     """Authority, where the target has one, and path with query."""
-    if target.startswith("/") and "#" not in target:
+    if target[:1] == "/" and "#" not in target:
         return None, target
     if target == "*" and method == "OPTIONS":
         return None, target
@@ -119,24 +113,17 @@ def _host_of(authority: str) -> str:
     return host
 
 
-def _content_length(read: dict[str, list[bytes]]) -> int | None:
-    lengths = read.get("content-length")
-    if lengths is None:
-        return None
+def _content_length(lengths: list[bytes]) -> int:
     if len(lengths) > 1 or not _LENGTH.match(lengths[0]):
         raise Refusal(400, "the request's content-length is malformed")
     return int(lengths[0])
 
 
-def _chunked(read: dict[str, list[bytes]], version: str) -> bool:
-    codings = read.get("transfer-encoding")
-    if codings is None:
-        return False
+def _check_coding(codings: list[bytes], version: str) -> None:
     if version == "1.0":
         raise Refusal(400, "HTTP/1.0 has no transfer-encoding")
     if [coding.strip().lower() for coding in codings] != [b"chunked"]:
         raise Refusal(501, "the only transfer-encoding served is chunked")
-    return True
 
 
 def _one_cookie(headers: list[Header]) -> list[Header]:

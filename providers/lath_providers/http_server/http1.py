@@ -71,7 +71,7 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._settings = front.settings
         self._stall_s = front.settings.stall_timeout_ms / 1000
         self._deadline = Deadline(self._overdue)
-        self._peer = ""
+        self._peer = self._scheme = ""
         self._gathering: GatheringTransport
         self._waiting: deque[Http1Exchange] = deque()  # read behind the one that runs
         self._running: Http1Exchange | None = None  # the one whose response is being made
@@ -95,7 +95,7 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         super().connection_made(gathering)
         self.flow = GuardedFlow(gathering, self._may_read)
         self._front.opened(self)
-        self._peer = peer_name(self.client)
+        self._peer, self._scheme = peer_name(self.client), str(self.scheme)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -265,17 +265,21 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         parser = self.parser
         version = parser.get_http_version()
         head = head_of(
-            version=version, method=parser.get_method().decode("ascii"), scheme=str(self.scheme),
+            version=version, method=parser.get_method().decode("ascii"), scheme=self._scheme,
             target=self.url, headers=self._fields, peer=self._peer,
         )  # fmt: skip
         self._in_head, self._head_bytes = False, 0
         self._requests += 1
         last = self._front.closing or self._requests >= self._settings.requests_per_connection_max
         exchange = self._latest = self.cycle = Http1Exchange(
-            head, self._stall_s, self._gathering, self.flow,
-            keep_alive=not last and version == "1.1" and parser.should_keep_alive(),
-            on_response=self.on_response_complete, reset=self.reset,
-        )  # fmt: skip
+            head,
+            self._stall_s,
+            self._gathering,
+            self.flow,
+            not last and version == "1.1" and parser.should_keep_alive(),
+            self.on_response_complete,
+            self.reset,
+        )
         if self._running is None:
             self._start(exchange)
         else:
@@ -296,21 +300,23 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
-        if self._replaying or self._stopped_before_body():
+        exchange = self._latest
+        if self._replaying or exchange is None:
             return
+        if exchange.head.has_body and self.parser.should_upgrade():
+            return  # the parser has stopped before the body
         self._quiet_bytes = 0
         if self._discard_left is not None:
             self._discard_left = None
             self._wait()
         else:
-            super().on_message_complete()
+            exchange.more_body = False
+            if exchange.head.has_body:
+                exchange.message_event.set()
 
     def _should_upgrade(self) -> bool:
         """Asked by uvicorn's protocol: there are no WebSockets."""
         return False
-
-    def _stopped_before_body(self) -> bool:
-        return self.parser.should_upgrade() and self._latest is not None and self._latest.head.has_body
 
     def _count(self, size: int) -> None:
         """Counts what has come of a head, or of trailers."""
@@ -333,7 +339,7 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         elif self._broken is not None:
             self._refuse(self._broken)
             return
-        elif exchange.unread:
+        elif exchange.more_body:
             self._discard_left = DISCARD_BYTES_MAX
         self._wait()
         if self._held:

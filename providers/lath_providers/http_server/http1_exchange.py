@@ -7,7 +7,7 @@ of it is there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from lath.http import Header
 from lath_providers.http_server.exchange import Refusal, RequestHead
 from lath_providers.http_server.gathering import GatheringTransport
-from lath_providers.http_server.replies import NO_BODY
+from lath_providers.http_server.replies import NO_BODY, own_lines
 
 BODY_BYTES_MAX: Final = 128 * 1024
 """Of a body that its component has not read yet, beside what was read last; then its client waits."""
@@ -25,9 +25,8 @@ PIECE_BYTES: Final = 64 * 1024
 malloc has the kernel map each copy that is made on the way to the guest, and clear its pages."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TRAILERS: Final = "trailers"
-_CLOSE: Final = (b"connection", b"close")
 _UNHEARD: Final = asyncio.Event()
-"""Set for requests without a body, which nobody waits for."""
+"""Of requests without a body, which nobody waits for."""
 
 
 class Http1Exchange(RequestResponseCycle):
@@ -51,15 +50,7 @@ class Http1Exchange(RequestResponseCycle):
         last: Once the response is complete: whether the connection ends with it.
     """
 
-    more_body = True
-    disconnected = response_complete = False
-    started = last = False
     transport: GatheringTransport
-    _chunked = False
-    _left: int | None = None
-    """Of the body, in bytes, where its length was said."""
-    _failure: Refusal | None = None
-    _begun = False
     task: asyncio.Task[None]
 
     def __init__(
@@ -68,7 +59,6 @@ class Http1Exchange(RequestResponseCycle):
         stall_s: float,
         transport: GatheringTransport,
         flow: FlowControl,
-        *,
         keep_alive: bool,
         on_response: Callable[[], None],
         reset: Callable[[], None],
@@ -77,7 +67,10 @@ class Http1Exchange(RequestResponseCycle):
         self.came: list[Header] = []
         self._parts: list[bytes] = []
         self.came_bytes = self.waiting = 0
+        self.more_body = True
         self.message_event = asyncio.Event() if head.has_body else _UNHEARD
+        self.disconnected = self.response_complete = False
+        self.started = self.last = False
         self.transport = transport
         self.flow = flow
         self.keep_alive = keep_alive
@@ -85,6 +78,9 @@ class Http1Exchange(RequestResponseCycle):
         self.reset = reset
         self.waiting_for_100_continue = "expect" in head.read
         self._stall_s = stall_s
+        self._begun = self._chunked = False
+        self._left: int | None = None  # of the response's body, in bytes, where its length was said
+        self._failure: Refusal | None = None
 
     # --- what its connection tells it ----------------------------------------------------------------
 
@@ -177,24 +173,24 @@ class Http1Exchange(RequestResponseCycle):
             await self._writable()
         if self.disconnected:
             return
-        head = self._head(status, headers)
-        self.transport.send(head + self._framed(body, last=True, trailers=[]))
+        head = self._head(status, headers, len(body))
+        self.transport.send(head + self._framed(body, True))
         self._complete()
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         await self._writable()
         if not self.disconnected:
-            self.transport.write(self._head(status, headers))
+            self.transport.write(self._head(status, headers, None))
 
     async def write(self, chunk: bytes) -> None:
         await self._writable()
         if not self.disconnected:
-            self.transport.write(self._framed(chunk, last=False, trailers=[]))
+            self.transport.write(self._framed(chunk, False))
 
     async def finish(self, trailers: list[Header]) -> None:
         await self._writable()
         if not self.disconnected:
-            self.transport.write(self._framed(b"", last=True, trailers=trailers))
+            self.transport.write(self._framed(b"", True, trailers))
             self._complete()
 
     async def _writable(self) -> None:
@@ -202,30 +198,40 @@ class Http1Exchange(RequestResponseCycle):
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
 
-    def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The head of the response; from here on it is known how its body is framed."""
+    def _head(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> bytes:
+        """The head of the response; from here on it is known how its body is framed.
+
+        Args:
+            status: Of the response.
+            headers: Likewise.
+            length: Of its body, in bytes, where all of it is there.
+        """
         if self.waiting_for_100_continue:
             self.keep_alive = False  # nobody can tell whether the body follows
             self.waiting_for_100_continue = False
         self.started = True
-        parts = [STATUS_LINE[status]]
+        parts = [STATUS_LINE[status], own_lines(headers)]
         for name, value in headers:
             if name == b"content-length":
                 self._left = int(value)
+            elif name == b"connection":
+                self.keep_alive = False  # the only one that there is says close
+                continue
             parts += (name, b": ", value, b"\r\n")
-        if _CLOSE in headers:
-            self.keep_alive = False
-        elif not self.keep_alive:
+        if not self.keep_alive:
             parts.append(b"connection: close\r\n")
         if self.head.method == "HEAD" or status in NO_BODY:
             self._left = 0  # whatever its content-length would be
+        elif self._left is None and length is not None:
+            self._left = length
+            parts.append(b"content-length: %d\r\n" % length)
         elif self._left is None and self.head.version == "1.1":  # else the connection's end is the body's
             self._chunked = True
             parts.append(b"transfer-encoding: chunked\r\n")
         parts.append(b"\r\n")
         return b"".join(parts)
 
-    def _framed(self, chunk: bytes, *, last: bool, trailers: list[Header]) -> bytes:
+    def _framed(self, chunk: bytes, last: bool, trailers: Sequence[Header] = ()) -> bytes:
         """A piece of the body as it is sent."""
         if self.head.method == "HEAD":
             return b""
@@ -240,12 +246,13 @@ class Http1Exchange(RequestResponseCycle):
 
     def _complete(self) -> None:
         self.response_complete = True
-        self.message_event.set()
+        if self.more_body:
+            self.message_event.set()
         self.last = not self.keep_alive
         if self.last and not self.more_body:
             self.transport.close()  # else its owner ends it, who reads what still comes
         self.on_response()
 
 
-def _lines(trailers: list[Header]) -> bytes:
+def _lines(trailers: Sequence[Header]) -> bytes:
     return b"".join([b"%b: %b\r\n" % (name.encode("latin-1"), value) for name, value in trailers])

@@ -10,6 +10,7 @@ from h2.errors import ErrorCodes
 
 from lath.http import Header
 from lath_providers.http_server.exchange import Refusal, RequestHead
+from lath_providers.http_server.replies import NO_BODY, own_headers
 
 
 class Http2Exchange:
@@ -127,12 +128,15 @@ class Http2Exchange:
         return self.came
 
     async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        if self.head.method != "HEAD" and status not in NO_BODY and b"content-length" not in dict(headers):
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
         await self.start(status, headers)
         await self.write(body)
         await self.finish([])
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._h2.send_headers(self._id, [(b":status", b"%d" % status), *headers])
+        fields = [(b":status", b"%d" % status), *own_headers(headers), *headers]
+        self._h2.send_headers(self._id, fields)
         self.started = True
         self._flush()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 from lath.errors import InvalidArgument, Unavailable
@@ -38,9 +38,9 @@ class HttpServer(Provider):
     async def stop(self) -> None:
         await self._listeners.close()
 
-    async def serve(self, link: Link, request: HttpRequest, *, timeout_ms: int) -> HttpResponse:
+    def serve(self, link: Link, request: HttpRequest, *, timeout_ms: int) -> Awaitable[HttpResponse]:
         """Calls the component at the other end of a link."""
-        return await self.context.http(link, request, timeout_ms=timeout_ms)
+        return self.context.http(link, request, timeout_ms=timeout_ms)
 
     async def open_source_link(self, link: Link) -> Place:
         record = link.record

@@ -16,6 +16,7 @@ from lath_providers.http_server.fields import passed_on
 from lath_providers.http_server.served import RETRY_AFTER
 
 _SERVER: Final = (b"server", b"lath")
+_OWN: Final = frozenset({b"date", b"server"})
 NO_BODY: Final = frozenset({204, 304})
 """Statuses of responses that have none, whatever the guest writes."""
 _STATUS_OF_KIND: Final = {
@@ -47,16 +48,15 @@ def refusal_text(refusal: Refusal) -> bytes:
 
 
 def response_headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
-    """The headers of a guest's response as they are sent.
+    """The headers of a guest's response as they are sent; those that are the server's own are not among them.
 
     Raises:
         Refusal: The response cannot be sent as HTTP.
     """
     if not 200 <= response.status <= 599:
         raise Refusal(502, f"the component answered with status {response.status}")
-    own = own_headers()
     if not response.headers:
-        return own
+        return []
     sent: list[tuple[bytes, bytes]] = []
     names: set[bytes] = set()
     for name, value in passed_on(response.headers):
@@ -70,7 +70,7 @@ def response_headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
                 raise Refusal(502, "the component answered with a malformed content-length")
         names.add(lower)
         sent.append((lower, value.strip(b" \t")))
-    return sent + [field for field in own if field[0] not in names]
+    return sent
 
 
 def announced_trailers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
@@ -95,14 +95,32 @@ def _sent_trailers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
     return [field for field in good if field[0] not in _NO_TRAILERS]
 
 
-def own_headers() -> list[tuple[bytes, bytes]]:
-    """What every response has, unless its guest says otherwise."""
-    return [_date(int(time.time())), _SERVER]
+def own_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What every response has, but for those that are among its headers."""
+    said = {name for name, _ in headers}
+    return [field for field in (_date(int(time.time())), _SERVER) if field[0] not in said]
+
+
+def own_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Likewise, as HTTP/1.1 writes them."""
+    for name, _ in headers:
+        if name in _OWN:
+            return _lines(own_headers(headers))
+    return _all_own_lines(int(time.time()))
 
 
 @functools.lru_cache(maxsize=1)
 def _date(second: int) -> tuple[bytes, bytes]:
     return b"date", formatdate(second, usegmt=True).encode()
+
+
+@functools.lru_cache(maxsize=1)
+def _all_own_lines(second: int) -> bytes:
+    return _lines([_date(second), _SERVER])
+
+
+def _lines(fields: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 @functools.lru_cache(maxsize=_NAMES_KEPT)
