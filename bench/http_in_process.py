@@ -44,6 +44,8 @@ _HOST: Final = "host"
 _SERVER: Final = "web"
 _APP: Final = "app"
 _INCARNATION: Final = 1
+_IDLE_MS: Final = 3_600_000
+"""Longer than a run takes where valgrind slows it down."""
 
 
 class Wire(asyncio.Transport):
@@ -150,7 +152,7 @@ def _provider(bus: Bus, nearby: Nearby) -> HttpServer:
 async def _connect(provider: HttpServer, link: Link) -> Wire:
     """A client's connection to a listener that does not listen."""
     await asyncio.to_thread(uvicorn_config)
-    config = HttpServerConfig(access_log=False)
+    config = HttpServerConfig(access_log=False, idle_timeout_ms=_IDLE_MS)
     listener = Listener(config.listener, provider.serve, lambda: True)
     listener.routes.add(ServedLink(link, config))
     wire = Wire()
