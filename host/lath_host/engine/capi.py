@@ -238,3 +238,5 @@ def pointer_value(pointer: Any) -> int:
 
 Slot = c_void_p
 """A place for one pointer that wasmtime writes; `.value` is None while it is null."""
+Size: Final = c_size_t
+"""The same for a size."""

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -27,10 +28,10 @@ from lath_host.engine.allocation import INSTANCES_MAX, has_address_space
 from lath_host.engine.background import Background
 from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
-from lath_host.engine.compose.around import bridges_around
+from lath_host.engine.compose.around import bridges_around, keeper_around, reflect_code_free
 from lath_host.engine.compose.bridge import crossings_of, needed_of
 from lath_host.engine.compose.fuse import Join
-from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name
+from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name, numbered_name
 from lath_host.engine.compose.preview1.command import ADAPTER_VERSION, component_of, is_module
 from lath_host.engine.digests import cores, digest_of
 from lath_host.engine.epochs import Epochs
@@ -39,6 +40,7 @@ from lath_host.engine.fusing import Fitted, fuse_what_compiles
 from lath_host.engine.reflect import Reflected, reflect
 from lath_host.engine.sockets.network import SocketBudget
 from lath_host.engine.threads import NICE, NICE_CROWDED, FairThreads, lower_priority
+from lath_host.engine.wasi.answers import is_answered
 from lath_host.engine.wasm_engines import EngineKind, WasmEngines, needs_concurrency
 
 TICK_MS: Final = 2
@@ -104,6 +106,16 @@ class CompiledComponent:
         name = bridged_name(direction, interface, function)
         return name if name in self._reflected.twins else None
 
+    def numbered(self, direction: Literal["export", "import"], interface: str, function: str) -> str | None:
+        """The world's function that takes the place of another, with handles as numbers; None without one."""
+        name = numbered_name(direction, interface, function)
+        return name if name in self._reflected.twins else None
+
+    @property
+    def has_keeper(self) -> bool:
+        """Whether it has a keeper."""
+        return self._reflected.has_keeper
+
     def drop(self, interface: str, resource: str) -> str | None:
         """The world's function that drops a handle of an exported resource; None without one."""
         name = drop_name(interface, resource)
@@ -137,7 +149,8 @@ class Engine:
         cache_dir: Where compiled components are kept; None: nowhere.
         tick_ms: How finely busy guests are sliced, in milliseconds.
         threads: How many busy guests may run at once, beside the loop; None: one per core.
-        bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk. Results are the same.
+        bridge: Whether components get a bridge, by which `list<u8>` crosses in bulk, and those of HTTP a
+            keeper, by which handles cross as numbers. Results are the same.
         nice: How much less the priority of these threads is than the loop's; see `FairThreads`. Compiling has
             at most `NICE_CROWDED`, since nothing would notice that it starves.
         warm: What instances that wait for calls may have; None: `WarmBudget`'s defaults.
@@ -183,6 +196,7 @@ class Engine:
         # apart: whoever starts a component waits for it to be compiled, and nobody waits for a fused one
         self._background = Background("lath-fuse", min(nice, NICE_CROWDED))
         self._cache = CompileCache(cache_dir) if cache_dir else None
+        self._keeps = bridge
         self._carried = crossings_of if bridge else needed_of
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"
         self._settings += f"adapter{ADAPTER_VERSION}{self.features.key}"
@@ -246,7 +260,13 @@ class Engine:
         component = self._component(kind, source, digest)
 
         def reflected() -> Reflected:
-            return reflect(component, self.engines.of(kind))
+            engine = self.engines.of(kind)
+            found = reflect(component, engine)
+            return (
+                replace(reflect_code_free(engine, _binary(source)), twins=found.twins)
+                if found.has_keeper
+                else found
+            )
 
         if self._cache is None:
             sha256, described = hashlib.sha256(source).hexdigest(), reflected()
@@ -281,12 +301,22 @@ class Engine:
         engine = self.engines.of(kind)
         try:
             wasm = _binary(source)
-            return self._bridged(engine, wasm) or stock.Component(engine, wasm)
+            whole = self._with_keeper(engine, wasm) if self._keeps else None
+            return whole or self._bridged(engine, wasm) or stock.Component(engine, wasm)
         except WasmtimeError as error:
             if kind.concurrent != self.engines.concurrencies[-1] and needs_concurrency(str(error)):
                 raise _NeedsConcurrency from None
             reasons = ": ".join(filter(None, (self.features.advice(str(error)), str(error))))
             raise InvalidArgument(f"not a component that can run: {reasons}") from None
+
+    def _with_keeper(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
+        """The component with its keeper; None where it has none, or wasmtime does not take it."""
+        around = keeper_around(engine, wasm, is_answered)
+        if around is None:
+            return None
+        with suppress(WasmtimeError):
+            return self._bridged(engine, around) or stock.Component(engine, around)
+        return None
 
     def _bridged(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
         """The component in its bridge; None where it has none, or wasmtime does not take it."""

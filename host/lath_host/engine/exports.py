@@ -13,14 +13,26 @@ from lath.names import shown
 from lath.wit.types import Field, Func
 from lath_host.engine import capi
 from lath_host.engine.compose.bridge import func_in_bulk
+from lath_host.engine.compose.names import SETTLE_NAME
 from lath_host.engine.reflect import WORLD_LEVEL
-from lath_host.engine.values import ExportedHandle, Lift, LowerParams, handles_in, lift_of, lower_params_of
+from lath_host.engine.values import (
+    ExportedHandle,
+    Lift,
+    LowerParams,
+    func_in_numbers,
+    handles_in,
+    lift_of,
+    lower_params_of,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from lath_host.engine.engine import CompiledComponent
 
 _DROP: Final = "[resource-drop]"
 """As the canonical ABI names it. No function of WIT is called so, so that no call can ask for it."""
+_SETTLE: Final = "[settle]"
+"""Likewise."""
+_NOTHING: Final = Func((), None)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,6 +47,8 @@ class ExportPlan:
         params_count: How many parameters it has.
         lowers_handles: Whether parameters contain handles, which only a live store can make.
         gives_handles: Whether the result may contain handles of the component's own resources.
+        settle: What is called after it, so that the host hears of what the component's keeper has put off;
+            None: nothing.
     """
 
     func: Func
@@ -44,6 +58,7 @@ class ExportPlan:
     params_count: int
     lowers_handles: bool
     gives_handles: bool
+    settle: ExportPlan | None = None
 
 
 class Exports:
@@ -97,12 +112,24 @@ class Exports:
         plan = self.plans.get((interface, function))
         if plan is None:
             func = self.find(interface, function)
-            twin = self._compiled.twin("export", interface, function)
-            carried = func_in_bulk(func) if twin else func
-            plan = self.plans[interface, function] = _plan(
-                component, func, carried, (WORLD_LEVEL, twin) if twin else (interface, function)
-            )
+            carried, export, settle = func, (interface, function), None
+            if twin := self._compiled.numbered("export", interface, function):
+                carried, export = func_in_numbers(func), (WORLD_LEVEL, twin)
+            else:
+                settle = self._settle(component)
+                if twin := self._compiled.twin("export", interface, function):
+                    carried, export = func_in_bulk(func), (WORLD_LEVEL, twin)
+            plan = self.plans[interface, function] = _plan(component, func, carried, export, settle)
         return plan
+
+    def _settle(self, component: Any) -> ExportPlan | None:
+        """Compiles what has the component's keeper tell what it has put off; None where it has none."""
+        if not self._compiled.has_keeper:
+            return None
+        key = WORLD_LEVEL, _SETTLE
+        if key not in self.plans:
+            self.plans[key] = _plan(component, _NOTHING, _NOTHING, (WORLD_LEVEL, SETTLE_NAME))
+        return self.plans[key]
 
     def prepare_drop(self, component: Any, interface: str, resource: str) -> ExportPlan | None:
         """Compiles what drops a handle of an exported resource, and keeps it; None where nothing does."""
@@ -117,7 +144,9 @@ class Exports:
         return plan
 
 
-def _plan(component: Any, func: Func, carried: Func, export: tuple[str, str]) -> ExportPlan:
+def _plan(
+    component: Any, func: Func, carried: Func, export: tuple[str, str], settle: ExportPlan | None = None
+) -> ExportPlan:
     """Compiles a function; `carried` is its type as it crosses, `export` where it is (interface, name)."""
     return ExportPlan(
         func=func,
@@ -127,6 +156,7 @@ def _plan(component: Any, func: Func, carried: Func, export: tuple[str, str]) ->
         params_count=len(func.params),
         lowers_handles=any(True for param in func.params for _ in handles_in(param.type)),
         gives_handles=any(isinstance(handle, ExportedHandle) for handle in handles_in(func.result)),
+        settle=settle,
     )
 
 

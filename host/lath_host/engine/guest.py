@@ -248,6 +248,9 @@ class Guest:
             LimitExceeded: It went past its memory or fuel.
         """
         self._end_call()
+        if export.settle is not None:
+            self.start(export.settle, [], b"", Arena())  # which never waits
+            self._end_call()
         if export.lift_result is None:
             return None
         places = self._places

@@ -20,6 +20,7 @@ from lath.codec.handles import TOKEN_BYTES
 from lath.errors import LimitExceeded, NotFound, Trap
 from lath.wit.types import Handle
 from lath_host.engine import capi
+from lath_host.engine.compose.deferrable import OWN_NUMBERS
 from lath_host.engine.values import Arena, ExportedHandle, Kept, Local, LocalHandle
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 HANDLES_MAX: Final = 100_000
 """Handles that one guest may hold, or give out: one that never drops any must not fill the host's memory."""
-_REP_MASK: Final = 0xFFFFFFFF
+_TOO_MANY: Final = f"the guest holds {HANDLES_MAX} handles and has dropped none of them"
+_REP_MASK: Final = OWN_NUMBERS - 1
+"""The other half are the keepers' to give."""
 
 
 class Holdings(Protocol):
@@ -140,6 +143,19 @@ class GuestHandles:
         rep = self.take(resource_any)
         return self.held.pop(rep).value if handle.mode == "own" else self.held[rep].value
 
+    def hold(self, value: Local) -> int:
+        number = self._reps = (self._reps + 1) & _REP_MASK
+        self.hold_as(number, value)
+        return number
+
+    def hold_as(self, number: int, value: Local) -> None:
+        """Has the guest hold an object of the host's own, by a number that its keeper has given it."""
+        local = self.local
+        if len(local) >= HANDLES_MAX:
+            raise LimitExceeded(_TOO_MANY)
+        value.held(self.kept)
+        local[number] = value
+
     def lower_local(self, handle: LocalHandle, value: Local) -> int:
         value.held(self.kept)
         resource_any = self._mint(handle)
@@ -167,7 +183,7 @@ class GuestHandles:
         """Makes a handle of the next number: the address of wasmtime's box, which is the caller's."""
         number = self._numbers[handle.interface, handle.resource]
         if len(self.held) + len(self.local) >= HANDLES_MAX:
-            raise LimitExceeded(f"the guest holds {HANDLES_MAX} handles and has dropped none of them")
+            raise LimitExceeded(_TOO_MANY)
         self._reps = (self._reps + 1) & _REP_MASK
         host = capi.resource_host_new(True, self._reps, number)
         error = capi.resource_host_to_any(self._context, host, self._slot_at)

@@ -18,6 +18,7 @@ from lath_host.engine.values import (
     Lower,
     handles_in,
     lift_params_of,
+    lift_values_of,
     lower_of,
     lower_result_of,
     may_stand_alone,
@@ -54,6 +55,11 @@ class ImportPlan:
     @cached_property
     def lift_params(self) -> Callable[[int, Any], list[Any]]:
         return lift_params_of(self.carried.params)
+
+    @cached_property
+    def lift_values(self) -> Callable[[Any, Any], list[Any]]:
+        """The same, of parameters that are read already."""
+        return lift_values_of(self.carried.params)
 
     @cached_property
     def lower_result(self) -> Lower | None:

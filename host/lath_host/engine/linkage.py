@@ -1,18 +1,10 @@
-"""What one component's guests are linked to: a linker whose imports are Python, with the callbacks behind it.
-
-An import's callback runs inside the poll of its guest, on the loop or in a pool thread. It does no work: it
-reads the parameters and leaves a `PendingImport` on the guest. The call's own task, which polls the guest,
-then finds it there and awaits the answer, so an import needs no task, no event and no lock of its own, sees
-the caller's context variables, and ends with the caller when that is cancelled.
-"""
+"""What one component's guests are linked to: a linker whose imports are Python (`callbacks`)."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import struct
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,14 +12,16 @@ from lath.errors import Internal, InvalidArgument
 from lath.names import DEFAULT_LINK
 from lath.wit.types import Func, Interface
 from lath_host.engine import capi
+from lath_host.engine.callbacks import Callbacks
 from lath_host.engine.compose.bridge import func_in_bulk
-from lath_host.engine.import_plans import ImportPlan, PendingImport
-from lath_host.engine.values import handles_in
+from lath_host.engine.compose.deferrable import made_always, made_first
+from lath_host.engine.compose.keeper import crossing
+from lath_host.engine.compose.names import TOLD_NAME
+from lath_host.engine.import_plans import ImportPlan
+from lath_host.engine.values import func_in_numbers, handles_in
 from lath_host.engine.wasi import (
     NATIVE_VERSION,
-    WAIT,
     Answer,
-    Immediate,
     is_later_wasi,
     is_ours,
     native_interface,
@@ -75,13 +69,6 @@ _ASYNC: Final = (
 )
 LASTING_SECONDS_MAX: Final = 5.0
 """How long the end of a component waits for what its guests began: to close what others sent them."""
-_CONTINUATION: Final = struct.Struct("<QQQ")
-"""`wasmtime_async_continuation_t`: callback, env, finalizer."""
-_Continuation: Final = ctypes.c_char * _CONTINUATION.size
-_labs: Final = ctypes.CDLL(None).labs
-_ANSWERED: Final = _CONTINUATION.pack(capi.address(_labs), 1, 0)
-"""The continuation of an import that has its answer already: `labs(1)` of the C library, which is true.
-Asking Python again would cost a fifth of the import."""
 
 
 class _ResourceIds(dict[tuple[str, str], int]):
@@ -117,14 +104,11 @@ class Linkage:
         self.log = OnLoop(log) if log else None
         self.has_wasi = False
         """Whether its guests can reach native WASI, and so need a context for it in their stores."""
-        self._loop = asyncio.get_running_loop()
         self.resource_ids = _ResourceIds()
         self._kept: list[Any] = []
         self._empty = asyncio.Event()
         self._lasting: set[asyncio.Task[None]] = set()
-        self._continuation = capi.Continuation(self._continue)
-        self._continuation_at = capi.address(self._continuation)
-        self._destructor = capi.Destructor(self._dropped)
+        self._callbacks = Callbacks(self.guests)
         self._check(compiled)
         self.linker: int = capi.linker_new(engine)
         capi.linker_allow_shadowing(self.linker, True)
@@ -231,19 +215,42 @@ class Linkage:
             capi.linker_instance_delete(instance)
 
     def _define_twins(self, compiled: CompiledComponent) -> None:
-        """What a bridge imports in place of a function: the same, with `list<u8>` in bulk."""
+        """What a bridge or a keeper imports in place of a function: the same, in bulk or in numbers."""
         root = capi.linker_root(self.linker)
         try:
             for name, interface in compiled.world.imports.items():
                 for function, func in interface.functions.items():
-                    twin = compiled.twin("import", name, function)
-                    if twin:
-                        native = native_interface(interface.name)
-                        own = answer_for(native, function, func) if native else None
-                        plan = _plan(name, interface, function, func, own=own, carried=func_in_bulk(func))
-                        self._define_func(root, plan, twin)
+                    if twin := compiled.numbered("import", name, function):
+                        self._define_numbered(root, twin, name, interface, function, func)
+                        continue
+                    if twin := compiled.twin("import", name, function):
+                        carried = func_in_bulk(func)
+                    else:
+                        continue
+                    native = native_interface(interface.name)
+                    own = answer_for(native, function, func) if native else None
+                    plan = _plan(name, interface, function, func, own=own, carried=carried)
+                    self._define_func(root, plan, twin)
+            if compiled.has_keeper:
+                self._define_callback(root, TOLD_NAME, self._callbacks.telling())
         finally:
             capi.linker_instance_delete(root)
+
+    def _define_numbered(
+        self, root: int, twin: str, name: str, interface: Interface, function: str, func: Func
+    ) -> None:
+        """What a keeper imports in place of a function, which the host answers itself."""
+        native = native_interface(interface.name)
+        own = answer_for(native, function, func) if native else None
+        if own is None:
+            raise InvalidArgument(f"import {name} {function} cannot be linked: the host does not answer it")
+        plan = _plan(name, interface, function, func, own=own, carried=func_in_numbers(func))
+        if own.at_once and (
+            made_always(interface.name, function, func) or made_first(interface.name, function, func)
+        ):
+            self._callbacks.put_off(interface.name, function, func, own.at_once)
+        brings_log = len(crossing(func).params) > len(func.params)
+        self._define_callback(root, twin, self._callbacks.numbered(plan, own, brings_log))
 
     def _instance(self, root: int, name: str) -> int:
         slot, data = capi.Slot(), name.encode()
@@ -254,7 +261,7 @@ class Linkage:
         number = self.resource_ids.add(_resource_key(interface, name))
         type_, data = capi.resource_type_new_host(number), name.encode()
         try:
-            destructor = capi.address(self._destructor)
+            destructor = capi.address(self._callbacks.destructor)
             capi.check(
                 capi.linker_instance_add_resource(instance, data, len(data), type_, destructor, None, None)
             )
@@ -262,113 +269,15 @@ class Linkage:
             capi.resource_type_delete(type_)
 
     def _define_func(self, instance: int, plan: ImportPlan, name: str = "") -> None:
-        callback = capi.ImportCallback(self._callback(plan))
+        self._define_callback(instance, name or plan.import_.function, self._callbacks.answering(plan))
+
+    def _define_callback(self, instance: int, name: str, answer: Callable[..., None]) -> None:
+        callback = capi.ImportCallback(answer)
         self._kept.append(callback)
-        data = (name or plan.import_.function).encode()
+        data = name.encode()
         capi.check(
             capi.linker_instance_add_func_async(instance, data, len(data), capi.address(callback), None, None)
         )
-
-    # -- callbacks: no exception may leave them, it would end the process
-    # -------------------------------------
-
-    def _callback(self, plan: ImportPlan) -> Callable[..., None]:
-        own = plan.own
-        if own is not None and own.at_once is not None:
-            return self._own_callback(plan, own.at_once, own.anywhere)
-        guests, leave = self.guests, self._leave
-        owner = plan.import_.interface.name
-
-        def callback(
-            data: Any, context: int, type_: int, args: int, args_len: int, results: int, results_len: int,
-            error_out: int, continuation_out: int,
-        ) -> None:  # fmt: skip
-            try:
-                guest = guests[context]
-                counts = guest.host_calls
-                counts[owner] = counts.get(owner, 0) + 1
-                params = plan.lift_params(args, guest.handles)
-                leave(guest, PendingImport(plan, params, results), continuation_out)
-            except BaseException as error:
-                _refuse(guests.get(context), error, error_out)
-
-        return callback
-
-    def _own_callback(self, plan: ImportPlan, at_once: Immediate, anywhere: bool) -> Callable[..., None]:
-        """What answers an import inside the poll, where that can be, or else leaves it to the call's task."""
-        guests, leave, place = self.guests, self._leave, _Continuation.from_address
-        owner, answered = plan.import_.interface.name, _ANSWERED
-
-        def callback(
-            data: Any, context: int, type_: int, args: int, args_len: int, results: int, results_len: int,
-            error_out: int, continuation_out: int,
-        ) -> None:  # fmt: skip
-            try:
-                guest = guests[context]
-                counts = guest.host_calls
-                counts[owner] = counts.get(owner, 0) + 1
-                params = plan.lift_params(args, guest.handles)
-                value = at_once(guest, params) if anywhere or not guest.busy else WAIT
-                if value is not WAIT:
-                    plan.write(value, guest, results)
-                    place(continuation_out).raw = answered
-                else:
-                    leave(guest, PendingImport(plan, params, results), continuation_out)
-            except BaseException as error:
-                _refuse(guests.get(context), error, error_out)
-
-        return callback
-
-    def _leave(self, guest: Guest, pending: PendingImport, continuation_out: int) -> None:
-        """Leaves an import to the call's task."""
-        guest.pending = pending
-        continuation = _CONTINUATION.pack(self._continuation_at, guest.context, 0)
-        _Continuation.from_address(continuation_out).raw = continuation
-
-    def _continue(self, context: int) -> bool:
-        """Whether the guest may go on; writes what it waited for."""
-        guest = self.guests.get(context)
-        if guest is None or guest.pending is None or not guest.pending.answered:
-            return False
-        try:
-            guest.pending.write(guest)
-        except BaseException as error:
-            guest.failure = error
-            return False
-        guest.pending = None
-        return True
-
-    def _dropped(self, data: Any, context: int, rep: int) -> int:
-        """A guest has dropped a handle that it owned."""
-        guest = self.guests.get(context)
-        if guest is None:
-            return 0
-        try:
-            if guest.busy:  # in a thread
-                self._loop.call_soon_threadsafe(_drop, guest, rep)
-            else:
-                guest.handles.dropped(rep)
-        except BaseException as error:
-            guest.failure = error
-            return capi.error_new(b"the handle could not be dropped") or 0
-        return 0
-
-
-def _drop(guest: Guest, rep: int) -> None:
-    """What a busy guest has dropped, on the loop; what is wrong with it fails its call."""
-    try:
-        guest.handles.dropped(rep)
-    except BaseException as error:
-        guest.failure = error
-
-
-def _refuse(guest: Guest | None, error: BaseException, error_out: int) -> None:
-    """Has the import trap. The error itself is kept with the guest, for its caller."""
-    with suppress(BaseException):
-        if guest is not None:
-            guest.failure = error
-    pointer = capi.error_new(b"the import failed")
-    ctypes.memmove(error_out, pointer.to_bytes(capi.POINTER_BYTES, "little"), capi.POINTER_BYTES)
 
 
 def _resource_key(interface: str, name: str) -> tuple[str, str]:

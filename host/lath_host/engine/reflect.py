@@ -38,7 +38,7 @@ from lath.wit.types import (
     Variant,
     World,
 )  # fmt: skip
-from lath_host.engine.compose.names import RESERVED
+from lath_host.engine.compose.names import NUMBERS, RESERVED
 from lath_host.engine.values.exported import ExportedHandle
 from lath_host.engine.values.local import LocalHandle
 from lath_host.engine.wasi import is_our_resource
@@ -70,7 +70,7 @@ class Reflected:
         function) for what keeps it from starting. refused_exports: Reason by (export, function) for what
         cannot be called. uncrossable_exports: Those of them that keep it from starting. aliased_resources:
         (interface, name) of an imported resource that another import defines -> the latter's. twins: Names of
-        functions that a bridge has added; the world is without them.
+        functions that a bridge or a keeper has added; the world is without them.
     """
 
     world: World
@@ -79,6 +79,11 @@ class Reflected:
     uncrossable_exports: dict[tuple[str, str], str] = field(default_factory=dict)
     aliased_resources: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     twins: frozenset[str] = frozenset()
+
+    @property
+    def has_keeper(self) -> bool:
+        """Whether it is of a component with its keeper, of which the world says too little."""
+        return any(name.startswith(NUMBERS) for name in self.twins)
 
 
 def instance_items(component: stock.Component, engine: WasmEngine) -> dict[str, dict[str, bool]]:
@@ -134,7 +139,7 @@ class _Reader:
         interfaces: dict[str, Interface] = {}
         functions: dict[str, Func] = {}
         for name, extern in externs.items():
-            if name.startswith(RESERVED):
+            if name.startswith((RESERVED, NUMBERS)):
                 self._twins.add(name)
                 continue
             item = _item(extern)

@@ -79,9 +79,9 @@ def flat(type_: Type) -> list[CoreType]:
         case Primitive(kind=kind):
             return [_WIDE.get(kind, "i32")]
         case Record() | TupleOf():
-            return [core for part in _parts(type_) for core in flat(part)]
+            return [core for part in members_of(type_) for core in flat(part)]
         case Variant() | OptionOf() | ResultOf():
-            return ["i32", *_joined(flat(payload) if payload else [] for payload in _payloads(type_))]
+            return ["i32", *_joined(flat(payload) if payload else [] for payload in payloads_of(type_))]
         case Enum() | Flags() | Handle():
             return ["i32"]
 
@@ -109,12 +109,12 @@ def size_of(type_: Type) -> tuple[int, int]:
         case Primitive(kind=kind):
             return _SCALAR_BYTES[kind], _SCALAR_BYTES[kind]
         case Record() | TupleOf():
-            return _together(map(size_of, _parts(type_)))
+            return _together(map(size_of, members_of(type_)))
         case Variant() | OptionOf() | ResultOf():
-            payloads = _payloads(type_)
-            return _tagged(_tag_bytes(len(payloads)), [size_of(each) for each in payloads if each])
+            payloads = payloads_of(type_)
+            return _tagged(tag_bytes(len(payloads)), [size_of(each) for each in payloads if each])
         case Enum(cases=cases):
-            return _tag_bytes(len(cases)), _tag_bytes(len(cases))
+            return tag_bytes(len(cases)), tag_bytes(len(cases))
         case Flags(labels=labels):
             size = 1 if len(labels) <= 8 else 2 if len(labels) <= 16 else 4
             return size, size
@@ -137,7 +137,14 @@ def _tagged(tag: int, payloads: list[tuple[int, int]]) -> tuple[int, int]:
     return aligned(aligned(tag, payload_align) + payload, alignment), alignment
 
 
-def _tag_bytes(cases: int) -> int:
+def payload_offset(type_: Variant | OptionOf | ResultOf) -> int:
+    """Where in memory the payload lies behind the number of the case, in bytes."""
+    payloads = payloads_of(type_)
+    return aligned(tag_bytes(len(payloads)), max((size_of(each)[1] for each in payloads if each), default=1))
+
+
+def tag_bytes(cases: int) -> int:
+    """How wide the number of a case is in memory."""
     return 1 if cases <= 1 << 8 else 2 if cases <= 1 << 16 else 4
 
 
@@ -146,11 +153,13 @@ def aligned(at: int, alignment: int) -> int:
     return (at + alignment - 1) // alignment * alignment
 
 
-def _parts(type_: Record | TupleOf) -> list[Type]:
+def members_of(type_: Record | TupleOf) -> list[Type]:
+    """What lies one after the other."""
     return [field.type for field in type_.fields] if isinstance(type_, Record) else list(type_.elements)
 
 
-def _payloads(type_: Variant | OptionOf | ResultOf) -> list[Type | None]:
+def payloads_of(type_: Variant | OptionOf | ResultOf) -> list[Type | None]:
+    """What each case carries, by the case's number."""
     match type_:
         case Variant(cases=cases):
             return [case.type for case in cases]

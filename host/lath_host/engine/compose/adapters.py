@@ -10,23 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from wasmtime import wat2wasm
 
 from lath_host.engine.compose.abi import CoreFunc, CoreType
 
-MEMORY_PAGES_MAX = 1 << 14
+MEMORY_PAGES_MAX: Final = 1 << 14
 """1 GiB: a length has to stay below 2^31, where it would be read as one of UTF-16."""
 
-NO_ROOM = "lath-bytes-no-room"
+MEMORY_BEGIN: Final = 8
+"""Where it begins: 0 says that there is no block."""
+
+NO_ROOM: Final = "lath-bytes-no-room"
 """The function, shown in the backtrace, that traps when the memory may not grow."""
 
-_MEMORY = f"""
-(module
+MEMORY_CODE: Final = f"""
   (memory (export "memory") 1 {MEMORY_PAGES_MAX})
-  (global $top (mut i32) (i32.const 8))
+  (global $top (mut i32) (i32.const {MEMORY_BEGIN}))
   (func ${NO_ROOM} unreachable)
-  (func (export "reset") (global.set $top (i32.const 8)))
   (func (export "realloc")
     (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
     (local $at i32) (local $end i64) (local $room i64)
@@ -44,14 +46,16 @@ _MEMORY = f"""
     (global.set $top (i32.wrap_i64 (local.get $end)))
     (if (i32.and (i32.ne (local.get $old) (i32.const 0)) (i32.ne (local.get $old) (local.get $at)))
       (then (memory.copy (local.get $at) (local.get $old) (local.get $old-size))))
-    (local.get $at)))
+    (local.get $at))
 """
+"""A memory that is handed out from bottom to top, until `$top` is set back."""
 
 
 @cache
 def memory_module() -> bytes:
-    """A memory that is handed out from bottom to top, and all at once taken back by `reset`."""
-    return bytes(wat2wasm(_MEMORY))
+    """A module with such a memory, whose `reset` takes all of it back."""
+    reset = f'(func (export "reset") (global.set $top (i32.const {MEMORY_BEGIN})))'
+    return bytes(wat2wasm(f"(module {MEMORY_CODE} {reset})"))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Builds the bridge around a component, when there is something for it to carry."""
+"""Builds what stands around a component: a keeper where it gets one, a bridge where one carries a thing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,32 @@ from lath.wit.types import World
 from lath_host.engine.compose.binary import Malformed
 from lath_host.engine.compose.bridge import Crossings, bridged, crossings_of, needed_of
 from lath_host.engine.compose.stub import without_code
-from lath_host.engine.reflect import instance_items, reflect
+from lath_host.engine.compose.with_keeper import Answered, keeper_plan, with_keeper
+from lath_host.engine.reflect import Reflected, instance_items, reflect
+
+
+def keeper_around(engine: WasmEngine, source: bytes, answered: Answered) -> bytes | None:
+    """The component around `source` and its keeper; None where it gets none.
+
+    Args:
+        engine: Reads the types of `source`, without its code.
+        source: The bytes of a component.
+        answered: What the host answers itself.
+    """
+    try:
+        plan = keeper_plan(reflect_code_free(engine, source), answered)
+        return with_keeper(source, plan) if plan else None
+    except (Malformed, WasmtimeError, ValueError):
+        return None
+
+
+def reflect_code_free(engine: WasmEngine, source: bytes) -> Reflected:
+    """What a component says about itself, read without its code.
+
+    Raises:
+        Malformed, WasmtimeError, ValueError: It is none, or one that this cannot read.
+    """
+    return reflect(stock.Component(engine, without_code(source)), engine)
 
 
 def bridges_around(

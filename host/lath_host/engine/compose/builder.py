@@ -130,9 +130,25 @@ class ComponentBuilder:
         item = b"\0\0" + leb(core_func) + vector(options) + leb(type_)
         return self._add(Section.CANON, item, Sort.FUNC)
 
+    def lower_scalar(self, func: int) -> int:
+        """Lowers a function whose values need no memory."""
+        return self._add_core(Section.CANON, b"\x01\0" + leb(func) + vector([]), CoreSort.FUNC)
+
     def lift_scalar(self, core_func: int, type_: int) -> int:
         """Lifts a function whose values need no memory."""
         return self._add(Section.CANON, b"\0\0" + leb(core_func) + vector([]) + leb(type_), Sort.FUNC)
+
+    def resource(self, destructor: int) -> int:
+        """A resource of the component's own, represented by 32 bits, that a core function destroys."""
+        return self.type(b"\x3f\x7f\x01" + leb(destructor))
+
+    def new_of(self, resource: int) -> int:
+        """The core function that makes a handle: (representation) -> handle."""
+        return self._add_core(Section.CANON, b"\x02" + leb(resource), CoreSort.FUNC)
+
+    def rep_of(self, resource: int) -> int:
+        """The core function that says what a handle stands for: (handle) -> representation."""
+        return self._add_core(Section.CANON, b"\x04" + leb(resource), CoreSort.FUNC)
 
     def drop_of(self, resource: int) -> int:
         """The core function that drops a handle."""

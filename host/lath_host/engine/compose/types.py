@@ -24,12 +24,14 @@ from lath.wit.types import (
 from lath_host.engine.compose.binary import leb, name, type_index, vector
 from lath_host.engine.compose.builder import ComponentBuilder
 from lath_host.engine.values.bulk import BulkBytes
+from lath_host.engine.values.numbered import NumberedHandle
 
 _PRIMITIVES: Final[dict[PrimitiveKind, int]] = {
     "bool": 0x7F, "s8": 0x7E, "u8": 0x7D, "s16": 0x7C, "u16": 0x7B, "s32": 0x7A, "u32": 0x79, "s64": 0x78,
     "u64": 0x77, "f32": 0x76, "f64": 0x75, "char": 0x74, "string": 0x73,
 }  # fmt: skip
 _STRING: Final = bytes([_PRIMITIVES["string"]])
+_U32: Final = bytes([_PRIMITIVES["u32"]])
 _FUNC: Final = b"\x40"
 _ASYNC_FUNC: Final = b"\x43"
 
@@ -37,7 +39,7 @@ ResourceOf = Callable[[Handle], int]
 
 
 class Types:
-    """Defines each type once. `BulkBytes` becomes `string`.
+    """Defines each type once. `BulkBytes` becomes `string`, `NumberedHandle` becomes `u32`.
 
     Records, variants, enums and flags may stand in the type of an import or export only under a name, which
     they get by being imported: an import of a type asks nothing of the host.
@@ -83,6 +85,8 @@ class Types:
         match type_:
             case BulkBytes():
                 return _STRING
+            case NumberedHandle():
+                return _U32
             case Primitive(kind=kind):
                 return bytes([_PRIMITIVES[kind]])
         return type_index(self.index(type_))

@@ -7,9 +7,10 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from lath.http import Header
 from lath.telemetry import get_logger
 from lath_host.engine.http.bodies import Source
-from lath_host.engine.http.fields import Fields
+from lath_host.engine.http.fields import Fields, kept_bytes
 from lath_host.engine.http.messages import HttpClient, HttpFailure, OutgoingRequest, code_of
 from lath_host.engine.http.requests import IncomingMessage, method_of, scheme_of
 from lath_host.engine.http.responses import OutgoingMessage, headers_of
@@ -64,9 +65,18 @@ class RequestOptions(Local):
 
 
 class IncomingResponse(IncomingMessage):
-    """A response that has come."""
+    """A response that has come.
+
+    Args:
+        headers: Its header, which is kept for the guest as long as this is.
+        source: Its body.
+    """
 
     status: int
+
+    def __init__(self, headers: list[Header], source: Source) -> None:
+        super().__init__(headers, source)
+        self.kept_bytes = kept_bytes(headers)
 
 
 class FutureResponse(Local):

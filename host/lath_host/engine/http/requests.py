@@ -6,9 +6,9 @@ import asyncio
 from typing import Any, Final
 
 from lath.errors import Trap
-from lath.http import HttpRequest
+from lath.http import Header, HttpRequest
 from lath_host.engine.http.bodies import Source
-from lath_host.engine.http.fields import Fields, kept_bytes, visible
+from lath_host.engine.http.fields import Fields, visible
 from lath_host.engine.http.messages import code_of
 from lath_host.engine.values.local import Local
 from lath_host.engine.wasi import Answer, Immediate, WasiGuest
@@ -32,10 +32,14 @@ class IncomingMessage(Local):
 
     consumed = False
 
-    def __init__(self, headers: list[tuple[str, bytes]], source: Source) -> None:
-        self.headers = visible(headers)
-        self.kept_bytes = kept_bytes(self.headers)
+    def __init__(self, headers: list[Header], source: Source) -> None:
+        self._headers = headers
         self.source = source
+
+    @property
+    def headers(self) -> list[Header]:
+        """What the guest sees of its header."""
+        return visible(self._headers)
 
     def end(self) -> None:
         super().end()
@@ -44,7 +48,7 @@ class IncomingMessage(Local):
 
 
 class IncomingRequest(IncomingMessage):
-    """A request that a guest is to answer.
+    """A request that a guest is to answer. It has one at a time, whose header its server has bounded.
 
     Args:
         request: Which.

@@ -69,7 +69,8 @@ class OutgoingBody(Local):
 
     def end(self) -> None:
         super().end()
-        self.pipe.fail(HttpFailure("internal-error", "the guest dropped the body without finishing it"))
+        if not self.pipe.finished:
+            self.pipe.fail(HttpFailure("internal-error", "the guest dropped the body without finishing it"))
 
 
 class ResponseOutparam(Local):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from lath_host.engine.values.arena import Arena, HandleTable, Lower
 from lath_host.engine.values.exported import ExportedHandle
-from lath_host.engine.values.lift import Lift, lift_of, lift_params_of
+from lath_host.engine.values.lift import Lift, lift_of, lift_params_of, lift_values_of
 from lath_host.engine.values.local import KEPT_BYTES_MAX, Kept, Local, LocalHandle
 from lath_host.engine.values.lower import LowerParams, lower_of, lower_params_of, lower_result_of
+from lath_host.engine.values.numbered import NumberedHandle, func_in_numbers
 from lath_host.engine.values.walk import handles_in, has_handles, may_stand_alone
 
 __all__ = [
@@ -25,10 +26,13 @@ __all__ = [
     "LocalHandle",
     "Lower",
     "LowerParams",
+    "NumberedHandle",
+    "func_in_numbers",
     "handles_in",
     "has_handles",
     "lift_of",
     "lift_params_of",
+    "lift_values_of",
     "lower_of",
     "lower_params_of",
     "lower_result_of",

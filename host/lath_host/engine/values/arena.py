@@ -47,6 +47,9 @@ class HandleTable(Protocol):
     def lower_local(self, handle: LocalHandle, value: Local) -> int:
         """Makes a handle of an object of the host's own, whose `resource_any` the caller owns."""
 
+    def hold(self, value: Local) -> int:
+        """Has the guest hold an object of the host's own, by the number that is returned."""
+
     @property
     def local(self) -> dict[int, Local]:
         """The objects of the host's own that the guest holds handles of, by those's number."""

@@ -13,22 +13,11 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final
 
-from lath.wit.types import (
-    Case,
-    Field,
-    ListOf,
-    MapOf,
-    OptionOf,
-    Primitive,
-    Record,
-    ResultOf,
-    TupleOf,
-    Type,
-    Variant,
-)  # fmt: skip
+from lath.wit.types import Field, ListOf, Primitive, Type
 from lath_host.engine.values import layout
 from lath_host.engine.values.arena import BYTES_AT, Arena, HandleTable, Memory
 from lath_host.engine.values.mismatch import Mismatch
+from lath_host.engine.values.walk import replaced
 
 _STRING: Final = layout.KINDS["string"]
 _pack_span: Final = layout.SPAN.pack
@@ -45,22 +34,12 @@ _BULK: Final = BulkBytes(Primitive("u8"))
 
 def in_bulk(type_: Type) -> Type:
     """`type_` with every `list<u8>` in it carried in bulk."""
-    match type_:
-        case ListOf(element=element):
-            return _BULK if type_.is_bytes else ListOf(in_bulk(element))
-        case MapOf(key=key, value=value):
-            return MapOf(key, in_bulk(value))
-        case TupleOf(elements=elements):
-            return TupleOf(tuple(map(in_bulk, elements)))
-        case Record(fields=fields, name=name):
-            return Record(params_in_bulk(fields), name)
-        case Variant(cases=cases, name=name):
-            return Variant(tuple(Case(case.name, in_bulk_if(case.type)) for case in cases), name)
-        case OptionOf(inner=inner):
-            return OptionOf(in_bulk(inner))
-        case ResultOf(ok=ok, err=err):
-            return ResultOf(in_bulk_if(ok), in_bulk_if(err))
-    return type_
+    return replaced(type_, bytes_in_bulk)
+
+
+def bytes_in_bulk(type_: Type) -> Type | None:
+    """What carries a `list<u8>`; None for other types (`walk.replaced`)."""
+    return _BULK if isinstance(type_, ListOf) and type_.is_bytes else None
 
 
 def in_bulk_if(type_: Type | None) -> Type | None:

@@ -32,6 +32,7 @@ from lath_host.engine.values import layout
 from lath_host.engine.values.arena import HandleTable, Memory
 from lath_host.engine.values.bulk import BulkBytes, lift_bulk
 from lath_host.engine.values.local import Local, LocalHandle
+from lath_host.engine.values.numbered import NumberedHandle, lift_borrowed, lift_own
 
 Lift = Callable[[Memory, int, HandleTable], Any]
 """(memory, offset of the value in it, the store's handles) -> wire value"""
@@ -60,6 +61,15 @@ def lift_params_of(params: Sequence[Field]) -> Callable[[int, HandleTable], list
     return lambda address, table: [lift(Val.from_address(address), 0, table)]
 
 
+def lift_values_of(params: Sequence[Field]) -> Callable[[Memory, HandleTable], list[Any]]:
+    """The same for parameters that stand in memory that is read already."""
+    lifts = [(lift_of(field.type), index * VAL_BYTES) for index, field in enumerate(params)]
+    if len(lifts) == 1:
+        ((lift, _),) = lifts
+        return lambda memory, table: [lift(memory, 0, table)]
+    return lambda memory, table: [lift(memory, offset, table) for lift, offset in lifts]
+
+
 def lift_of(type_: Type) -> Lift:
     """Compiles a type."""
     match type_:
@@ -85,6 +95,8 @@ def lift_of(type_: Type) -> Lift:
             return _option(type_)
         case ResultOf():
             return _result(type_)
+        case NumberedHandle():
+            return lift_own if type_.mode == "own" else lift_borrowed
         case LocalHandle():
             return _own_local if type_.mode == "own" else _borrowed_local
         case Handle():

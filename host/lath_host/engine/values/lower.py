@@ -37,6 +37,7 @@ from lath_host.engine.values.lower_handles import (
 )  # fmt: skip
 from lath_host.engine.values.lower_lists import lower_bytes, lower_list_of
 from lath_host.engine.values.mismatch import Mismatch
+from lath_host.engine.values.numbered import NumberedHandle, lower_numbered
 
 LowerParams = Callable[[Sequence[Any], Arena], bytes]
 
@@ -130,6 +131,8 @@ def lower_of(type_: Type) -> Lower:
             return _result(type_)
         case ExportedHandle():
             return lower_exported_handle(type_)
+        case NumberedHandle():
+            return lower_numbered(type_)
         case LocalHandle():
             return lower_local_handle(type_)
         case Handle():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lath.wit.types import (
+    Case,
+    Field,
     Func,
     Handle,
     ListOf,
@@ -44,6 +46,31 @@ def parts_of(type_: Type | None) -> list[Type | None]:
         case ResultOf(ok=ok, err=err):
             return [ok, err]
     return []
+
+
+def replaced(type_: Type, by: Callable[[Type], Type | None]) -> Type:
+    """`type_` with every type in it for which `by` says one replaced by that."""
+    found = by(type_)
+    if found is not None:
+        return found
+    match type_:
+        case ListOf(element=element):
+            return ListOf(replaced(element, by))
+        case MapOf(key=key, value=value):
+            return MapOf(key, replaced(value, by))
+        case TupleOf(elements=elements):
+            return TupleOf(tuple(replaced(element, by) for element in elements))
+        case Record(fields=fields, name=name):
+            return Record(tuple(Field(field.name, replaced(field.type, by)) for field in fields), name)
+        case Variant(cases=cases, name=name):
+            return Variant(
+                tuple(Case(case.name, case.type and replaced(case.type, by)) for case in cases), name
+            )
+        case OptionOf(inner=inner):
+            return OptionOf(replaced(inner, by))
+        case ResultOf(ok=ok, err=err):
+            return ResultOf(ok and replaced(ok, by), err and replaced(err, by))
+    return type_
 
 
 def may_stand_alone(type_: Type | None) -> bool:

@@ -10,7 +10,17 @@ from lath_host.engine.blobs import outgoing as outgoing_values
 from lath_host.engine.http import fields as http_fields
 from lath_host.engine.http import outgoing, requests, responses
 from lath_host.engine.sockets import lookup, tcp, udp
-from lath_host.engine.wasi import Answer, Forward, clocks, denied, is_ours, poll, program, streams
+from lath_host.engine.wasi import (
+    Answer,
+    Forward,
+    clocks,
+    denied,
+    is_ours,
+    native_interface,
+    poll,
+    program,
+    streams,
+)  # fmt: skip
 
 _ANSWERS: Final = (
     clocks.ANSWERS
@@ -71,3 +81,15 @@ def answer_for(native: str, function: str, func: Func) -> Answer | None:
     if answer is None and is_ours(native):
         return denied.refusal(unversioned, function, func)
     return answer
+
+
+def is_answered(interface: str, function: str, func: Func) -> bool:
+    """Whether the host answers a function itself.
+
+    Args:
+        interface: Its interface, or what that implements.
+        function: Its name.
+        func: Its signature.
+    """
+    native = native_interface(interface)
+    return native is not None and answer_for(native, function, func) is not None

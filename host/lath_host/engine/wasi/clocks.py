@@ -8,9 +8,15 @@ from typing import Any, Final
 from lath_host.engine.wasi import Answer, WasiGuest
 from lath_host.engine.wasi.poll import Pollable, Timer
 
+_RESOLUTION_NS: Final = 1
+
 
 def _now(guest: WasiGuest, params: list[Any]) -> int:
     return time.monotonic_ns()
+
+
+def _resolution(guest: WasiGuest, params: list[Any]) -> int:
+    return _RESOLUTION_NS
 
 
 def _at(guest: WasiGuest, params: list[Any]) -> Pollable:
@@ -22,6 +28,7 @@ def _after(guest: WasiGuest, params: list[Any]) -> Pollable:
 
 
 ANSWERS: Final = {
+    ("wasi:clocks/monotonic-clock", "resolution"): Answer(_resolution, anywhere=True),
     ("wasi:clocks/monotonic-clock", "now"): Answer(_now, anywhere=True),
     ("wasi:clocks/monotonic-clock", "subscribe-instant"): Answer(_at, anywhere=True),
     ("wasi:clocks/monotonic-clock", "subscribe-duration"): Answer(_after, anywhere=True),

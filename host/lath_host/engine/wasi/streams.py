@@ -115,18 +115,25 @@ class Printed(OutputStream):
         self._guest.print(self._name, data)
 
 
+_WRITTEN: Final = {"ok": None}
+
+
 def _told(work: Callable[[WasiGuest, list[Any]], Any]) -> Immediate:
     """What answers with the outcome of `work`."""
 
     def answer(guest: WasiGuest, params: list[Any]) -> dict[str, Any]:
         try:
             return {"ok": work(guest, params)}
-        except StreamClosed:
-            return {"err": {"closed": None}}
-        except StreamFailed as failed:
-            return {"err": {"last-operation-failed": failed.error}}
+        except (StreamClosed, StreamFailed) as refused:
+            return _refusal(refused)
 
     return answer
+
+
+def _refusal(why: StreamClosed | StreamFailed) -> dict[str, Any]:
+    if isinstance(why, StreamFailed):
+        return {"err": {"last-operation-failed": why.error}}
+    return {"err": {"closed": None}}
 
 
 def _blocking(awaited: Sequence[int], work: Callable[[WasiGuest, list[Any]], Any]) -> Answer:
@@ -181,21 +188,16 @@ def _check_blocking(size: int) -> None:
         )
 
 
-def _fits(stream: OutputStream, size: int) -> bool:
-    """Whether a write of that size needs no waiting: there is room, or never will be."""
-    try:
-        return stream.room() >= size
-    except (StreamClosed, StreamFailed):
-        return True
-
-
-_told_write: Final = _told(_write)
-
-
 def _write_all_at_once(guest: WasiGuest, params: list[Any]) -> Any:
     stream, data = params
     _check_blocking(len(data))
-    return _told_write(guest, params) if _fits(stream, len(data)) else WAIT
+    try:
+        if stream.room() < len(data):
+            return WAIT
+        stream.put(data)
+    except (StreamClosed, StreamFailed) as refused:
+        return _refusal(refused)
+    return _WRITTEN
 
 
 async def _write_all(guest: WasiGuest, params: list[Any]) -> Any:
@@ -247,7 +249,7 @@ _OUTPUT: Final = "[method]output-stream."
 _INPUT: Final = "[method]input-stream."
 _STREAMS: Final = {
     _OUTPUT + "check-write": Answer(_told(_check_write)),
-    _OUTPUT + "write": Answer(_told_write),
+    _OUTPUT + "write": Answer(_told(_write)),
     _OUTPUT + "blocking-write-and-flush": Answer(_write_all_at_once, _write_all),
     _OUTPUT + "flush": Answer(_told(_flush)),
     _OUTPUT + "blocking-flush": Answer(_told(_flush)),
