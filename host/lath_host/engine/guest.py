@@ -262,9 +262,9 @@ class Guest:
     def _end_call(self) -> None:
         capi.call_future_delete(self._future)
         self._future = None
-        if self._arena is not None:
-            self._arena.end()
-            self._arena = None
+        arena, self._arena = self._arena, None
+        if arena is not None and (arena.owned or arena.lent):
+            arena.end()
         words = self._places.words
         if words[ERROR]:
             error = capi.take_error(words[ERROR])
