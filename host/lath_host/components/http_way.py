@@ -57,6 +57,7 @@ class HttpWay:
         self._id = component_id
         self._serving = serving
         self._timeout_ms = timeout_ms
+        self._loop = asyncio.get_running_loop()
 
     async def remote(self, interface: str, call: IncomingCall) -> bytes | Streamed:
         """Serves a request that came over the bus.
@@ -86,7 +87,7 @@ class HttpWay:
         Raises:
             LathError: There is no response.
         """
-        left_ms = int((deadline - asyncio.get_running_loop().time()) * 1000)
+        left_ms = int((deadline - self._loop.time()) * 1000)
         if left_ms <= 0:
             raise DeadlineExceeded(f"the time-out passed before the request to {self._id} was run")
         sizes = None

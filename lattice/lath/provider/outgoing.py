@@ -95,6 +95,7 @@ class OutgoingCalls:
     """
 
     def __init__(self, bus: Bus, provider_id: str, nearby: Nearby | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         self._nearby = nearby
         self._caller = Caller(bus, None, provider_id) if nearby is None else nearby.caller
         self._http = HttpCaller(bus, self._caller)
@@ -222,7 +223,7 @@ class OutgoingCalls:
         Raises:
             LathError: There is no response; see `lath.errors`.
         """
-        deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
+        deadline = self._loop.time() + timeout_ms / 1000
         earlier = None
         neighbour = self._nearby.find(link.target) if self._nearby is not None else None
         if neighbour is not None:
