@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -65,7 +66,8 @@ class GatheringTransport(asyncio.Transport):
 
     def write_eof(self) -> None:
         self.flush()
-        self._transport.write_eof()
+        with suppress(OSError):  # the client has gone, and the loop has not heard of it yet
+            self._transport.write_eof()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

@@ -56,7 +56,7 @@ def lower_bulk(value: Any, arena: Arena) -> bytes:
     """Bytes as a string: what is not ASCII takes two bytes of UTF-8, until wasmtime stores it as one."""
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise Mismatch("bytes", value)
-    data = str(value, "latin-1").encode()
+    data = value if type(value) is bytes and value.isascii() else str(value, "latin-1").encode()
     arena.append(data)
     return _pack_span(_STRING, len(data), id(data) + BYTES_AT)
 
