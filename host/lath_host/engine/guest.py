@@ -249,7 +249,9 @@ class Guest:
         """
         self._end_call()
         if export.settle is not None:
-            self.start(export.settle, [], b"", Arena())  # which never waits
+            finished = self.start(export.settle, [], b"", Arena())
+            while not finished:  # it never waits, but may be cut off
+                finished = self._poll()
             self._end_call()
         if export.lift_result is None:
             return None
