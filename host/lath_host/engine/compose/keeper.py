@@ -13,7 +13,7 @@ tell the host at the end of a call what it has put off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from lath.wit.types import Field, Func, Handle, Primitive, Type
@@ -22,7 +22,14 @@ from lath_host.engine.compose.adapters import after_name
 from lath_host.engine.compose.anatomy import Anatomy
 from lath_host.engine.compose.binary import CoreSort, Malformed, Reader, Sort, leb, type_index
 from lath_host.engine.compose.builder import ComponentBuilder
-from lath_host.engine.compose.keeper_code import Key, ResourceKey, brings_log, keeper_memory, keeper_module
+from lath_host.engine.compose.keeper_code import (
+    Key,
+    ResourceKey,
+    brings_log,
+    keeper_memory,
+    keeper_module,
+    needed_of,
+)
 from lath_host.engine.compose.names import NUMBERS, NUMBERS_TYPE_PREFIX, SETTLE_NAME, TOLD_NAME
 from lath_host.engine.compose.replay import DeclaredTypes
 from lath_host.engine.compose.typedefs import Declared, TypeDeclared, TypeFromOutside, copied
@@ -127,13 +134,14 @@ class Keeper:
         lowered = {
             str(number): builder.lower(func, self._memory, self._realloc) for number, func in enumerate(given)
         }
+        new, taken = needed_of(self._funcs, made)
         lowered["told"] = builder.lower(told, self._memory, self._realloc)
         args = {
             "memory": self._memory_instance,
             "lowered": builder.core_instance_of(lowered),
-            "new": self._of_resources(lambda key: builder.new_of(self._indices[key])),
-            "rep": self._of_resources(lambda key: builder.rep_of(self._indices[key])),
-            "drop": self._of_resources(lambda key: builder.drop_of(self._indices[key])),
+            "new": self._of_resources(new, builder.new_of),
+            "rep": self._of_resources(taken, builder.rep_of),
+            "drop": self._of_resources(taken, builder.drop_of),
         }
         module = builder.core_module(keeper_module(self._funcs, self._numbers, made))
         return builder.core_instantiate(module, args)
@@ -152,9 +160,10 @@ class Keeper:
             lifted.append(builder.lift(core, self._type_of(key), self._memory, self._realloc, post_return))
         return lifted
 
-    def _of_resources(self, builtin: Callable[[ResourceKey], int]) -> int:
+    def _of_resources(self, keys: Collection[ResourceKey], builtin: Callable[[int], int]) -> int:
+        """A core instance of a builtin for each of these resources, by its number."""
         return self.builder.core_instance_of(
-            {str(number): builtin(key) for key, number in self._numbers.items()}
+            {str(number): builtin(self._indices[key]) for key, number in self._numbers.items() if key in keys}
         )
 
     def _type_of(self, key: Key) -> int:

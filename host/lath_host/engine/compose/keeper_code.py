@@ -10,7 +10,7 @@ back after each. A call that the host answers brings the log as a last parameter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Final
 
@@ -85,19 +85,37 @@ def brings_log(func: Func) -> bool:
     return len(flat_params(func)) + len(flat(LOG)) <= FLAT_PARAMS_MAX
 
 
+def needed_of(
+    funcs: Mapping[Key, Func], made: Sequence[ResourceKey]
+) -> tuple[set[ResourceKey], set[ResourceKey]]:
+    """The resources of which handles are made, and those of which handles are taken.
+
+    Each builtin that a module imports costs an instance some hundreds of instructions.
+    """
+    taken = {key for func in funcs.values() for param in func.params for key in _owned_in(param.type)}
+    return {*made, *(key for func in funcs.values() for key in _owned_in(func.result))}, taken
+
+
+def _owned_in(type_: Type | None) -> Iterator[ResourceKey]:
+    return ((each.interface, each.resource) for each in handles_in(type_) if each.mode == "own")
+
+
 def keeper_module(
     funcs: Mapping[Key, Func], resources: Mapping[ResourceKey, int], made: Sequence[ResourceKey]
 ) -> bytes:
     """A module that exports `0`, `1`, … for `funcs`, and their post-returns.
 
     It exports, too, `make-0`, … for `made`, which make handles of numbers, and `settle`, which tells the host
-    what was put off. It imports the lowered functions as `lowered` `0`, `1`, …, and `told`; of the resources,
-    by their numbers, `new`, `rep` and `drop`; and `memory`, which is a `keeper_memory`.
+    what was put off. It imports the lowered functions as `lowered` `0`, `1`, …, and `told`; by the resources'
+    numbers `new`, `rep` and `drop`, where they are `needed_of`; and `memory`, which is a `keeper_memory`.
 
     Raises:
         Malformed: A function takes handles in a way that this does not know.
     """
-    numbers = sorted(resources.values())
+    new, taken = needed_of(funcs, made)
+    made_here, taken_here = (
+        sorted(resources[key] for key in keys if key in resources) for keys in (new, taken)
+    )
     results = dict.fromkeys(core_func(func).results for func in funcs.values())
     first = {each[0].resource for key, func in funcs.items() if (each := _first(key, func))}
     fresh = {number for (_, resource), number in resources.items() if resource in first}
@@ -111,16 +129,16 @@ def keeper_module(
             '(import "memory" "log-end" (global $log-end (mut i32)))',
             '(import "memory" "memory" (memory 0))',
             '(import "lowered" "told" (func $told (param i32 i32)))',
-            *(f'(import "new" "{n}" (func $new{n} (param i32) (result i32)))' for n in numbers),
-            *(f'(import "rep" "{n}" (func $rep{n} (param i32) (result i32)))' for n in numbers),
-            *(f'(import "drop" "{n}" (func $drop{n} (param i32)))' for n in numbers),
+            *(f'(import "new" "{n}" (func $new{n} (param i32) (result i32)))' for n in made_here),
+            *(f'(import "rep" "{n}" (func $rep{n} (param i32) (result i32)))' for n in taken_here),
+            *(f'(import "drop" "{n}" (func $drop{n} (param i32)))' for n in taken_here),
             *(_lowered(number, func) for number, func in enumerate(funcs.values())),
             f"(global $next (mut i32) (i32.const {OWN_NUMBERS}))",
             *(f"(global $fresh{n} (mut i32) (i32.const 0))" for n in sorted(fresh)),
             _NEXT,
             _SETTLE,
-            *map(_take, numbers),
-            *(_make(n, f"(global.set $fresh{n} (local.get 0))" if n in fresh else "") for n in numbers),
+            *map(_take, taken_here),
+            *(_make(n, f"(global.set $fresh{n} (local.get 0))" if n in fresh else "") for n in made_here),
             *(f'(export "make-{at}" (func $make{resources[key]}))' for at, key in enumerate(made)),
             *(_Function(n, key, func, resources).text() for n, (key, func) in enumerate(funcs.items())),
             *(
