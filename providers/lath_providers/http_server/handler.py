@@ -128,9 +128,10 @@ class Handler:
                 request = _request(exchange, found, running)
                 response = await self._serve(found.link, request, timeout_ms=found.config.timeout_ms)
                 if response.whole is not None and not response.trailers:
+                    running.check()
                     await self._respond(exchange, response, response.whole, outcome)
                 else:
-                    await self._pass_on(exchange, response, outcome)
+                    await self._pass_on(exchange, response, running, outcome)
         except Refusal as refusal:
             await self._refuse(exchange, refusal, outcome)
         except LathError as error:
@@ -166,17 +167,22 @@ class Handler:
         await exchange.respond(response.status, headers, body)
         outcome.whole = True
 
-    async def _pass_on(self, exchange: Exchange, response: HttpResponse, outcome: Outcome) -> None:
+    async def _pass_on(
+        self, exchange: Exchange, response: HttpResponse, running: Running, outcome: Outcome
+    ) -> None:
         """Sends a response as it comes."""
         try:
+            running.check()
             if exchange.head.method == "HEAD" or response.status in NO_BODY:
                 await self._respond(exchange, response, b"", outcome)  # nobody gets the rest: it is not made
             else:
-                await self._stream(exchange, response, outcome)
+                await self._stream(exchange, response, running, outcome)
         finally:
             await response.body.aclose()
 
-    async def _stream(self, exchange: Exchange, response: HttpResponse, outcome: Outcome) -> None:
+    async def _stream(
+        self, exchange: Exchange, response: HttpResponse, running: Running, outcome: Outcome
+    ) -> None:
         """Sends a response as its body comes, and its trailers where they reach the client."""
         headers = response_headers(response)
         if exchange.takes_trailers:
@@ -187,6 +193,7 @@ class Handler:
             if chunk:
                 outcome.bytes_out += len(chunk)
                 await exchange.write(chunk)
+        running.check()  # a guest may end its response as if nothing were wrong with the request
         await exchange.finish(response_trailers(response) if exchange.takes_trailers else [])
         outcome.whole = True
 

@@ -116,6 +116,11 @@ class Running:
             self._verdict = verdict
             self._ending = asyncio.get_running_loop().call_soon(self._cancel)
 
+    def check(self) -> None:
+        """Raises the verdict, once there is one: what ends in spite of it is not to pass for whole."""
+        if self._verdict is not None:
+            raise self._verdict
+
     def __enter__(self) -> Self:
         self._served.entered(self)
         return self
@@ -132,7 +137,7 @@ class Running:
         others = self._task.uncancel() > 0 if self._cancelled else False
         if self._cancelled and not others and isinstance(error, asyncio.CancelledError):
             raise ended from None
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and error is not ended:
             raise ended from error  # what was ended has failed before it could be cancelled
 
     def _cancel(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import sys
 from asyncio.subprocess import PIPE
@@ -16,7 +17,7 @@ from http_front import Component, echo, fronting, hello, streaming, text, whole_
 
 from lath import errors
 from lath.errors import LathError
-from lath.http import HttpRequest, HttpResponse
+from lath.http import HttpRequest, HttpResponse, WholeBody
 from lath.testing import eventually
 
 H = "host: a\r\n"
@@ -112,6 +113,36 @@ async def test_a_body_that_turns_out_too_large_after_the_response_began_resets_i
         assert (await client.head()).status == 200
         assert await anext(client.chunks()) == b"012345"
         await client.send("6\r\n012345\r\n")
+        assert not await client.ended()
+
+
+async def careless(request: HttpRequest) -> AsyncIterator[bytes]:
+    """Says what it has read, and ends as if all were well where there is no more to be read."""
+    assert request.body is not None
+    with contextlib.suppress(LathError):
+        async for chunk in request.body:
+            yield chunk
+
+
+async def test_a_guest_that_thinks_a_body_above_the_limit_is_whole_is_413_all_the_same() -> None:
+    async def thinks(request: HttpRequest) -> HttpResponse:
+        data = b"".join([chunk async for chunk in careless(request)])
+        return HttpResponse(200, [], WholeBody(data), whole=data)
+
+    async with fronting(thinks, body_bytes_max="10") as front, await front.client() as client:
+        await client.send(f"PUT / HTTP/1.1\r\n{H}transfer-encoding: chunked\r\n\r\nb\r\n0123456789a\r\n")
+        assert (await client.answer()).status == 413
+
+
+async def test_a_response_that_a_guest_ends_where_the_body_is_too_large_never_looks_whole() -> None:
+    async def echoes(request: HttpRequest) -> HttpResponse:
+        return streaming(careless(request))
+
+    async with fronting(echoes, body_bytes_max="10") as front, await front.client() as client:
+        await client.send(f"PUT / HTTP/1.1\r\n{H}transfer-encoding: chunked\r\n\r\n6\r\n012345\r\n")
+        assert (await client.head()).status == 200
+        assert await anext(client.chunks()) == b"012345"
+        await client.send("6\r\n012345\r\n0\r\n\r\n")
         assert not await client.ended()
 
 
