@@ -140,7 +140,8 @@ class Exports:
             if name is None:
                 return None
             func = Func((Field("handle", ExportedHandle("own", resource, interface)),), None)
-            plan = self.plans[key] = _plan(component, func, func, (WORLD_LEVEL, name))
+            settle = self._settle(component)
+            plan = self.plans[key] = _plan(component, func, func, (WORLD_LEVEL, name), settle)
         return plan
 
 

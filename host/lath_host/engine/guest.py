@@ -16,7 +16,6 @@ a poll then, the store goes when the poll returns, which the epochs make soon.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 from collections.abc import Callable, Coroutine
 from functools import partial
 from time import perf_counter_ns, thread_time_ns
@@ -26,6 +25,7 @@ from lath.errors import Internal, InvalidArgument, LathError, LimitExceeded, Tra
 from lath_host.engine import capi
 from lath_host.engine.explain import Exited, explain, first_line
 from lath_host.engine.exports import ExportPlan
+from lath_host.engine.fuel import fuel_left, refuel, unmetered
 from lath_host.engine.guest_settings import GuestSettings
 from lath_host.engine.handles import GuestHandles
 from lath_host.engine.import_plans import PendingImport
@@ -118,7 +118,7 @@ class Guest:
         if settings.environment is not None:
             settings.environment.give(self.context)
         if settings.fuel_max is not None:
-            capi.check(capi.context_set_fuel(self.context, _START_FUEL))
+            refuel(self.context, _START_FUEL)
 
     @property
     def memory_bytes_max(self) -> int:
@@ -232,7 +232,7 @@ class Guest:
             data = export.lower_params(params, arena)
         arena.append(data)
         if self._settings.fuel_max is not None:
-            capi.check(capi.context_set_fuel(self.context, self._settings.fuel_max))
+            refuel(self.context, self._settings.fuel_max)
         places = self._places
         self._future = capi.func_call_async(
             function, self.context, data, export.params_count,
@@ -249,10 +249,11 @@ class Guest:
         """
         self._end_call()
         if export.settle is not None:
-            finished = self.start(export.settle, [], b"", Arena())
-            while not finished:  # it never waits, but may be cut off
-                finished = self._poll()
-            self._end_call()
+            with unmetered(self.context, self._settings.fuel_max):
+                finished = self.start(export.settle, [], b"", Arena())
+                while not finished:  # it never waits, but may be cut off
+                    finished = self._poll()
+                self._end_call()
         if export.lift_result is None:
             return None
         places = self._places
@@ -313,11 +314,7 @@ class Guest:
     def fuel_used(self) -> int | None:
         """Of the call that has ended; None where fuel is not metered."""
         fuel_max = self._settings.fuel_max
-        if fuel_max is None:
-            return None
-        left = ctypes.c_uint64()
-        capi.check(capi.context_get_fuel(self.context, ctypes.addressof(left)))
-        return fuel_max - left.value
+        return None if fuel_max is None else fuel_max - fuel_left(self.context)
 
     def _poll_again(self) -> bool:
         began = perf_counter_ns()

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 HANDLES_MAX: Final = 100_000
 """Handles that one guest may hold, or give out: one that never drops any must not fill the host's memory."""
 _TOO_MANY: Final = f"the guest holds {HANDLES_MAX} handles and has dropped none of them"
+_TOO_OLD: Final = (
+    f"the guest has kept a handle while it was given {OWN_NUMBERS} others: drop handles, or limit how many "
+    "calls an instance serves"
+)
 _REP_MASK: Final = OWN_NUMBERS - 1
 """The other half are the keepers' to give."""
 
@@ -144,15 +148,17 @@ class GuestHandles:
         return self.held.pop(rep).value if handle.mode == "own" else self.held[rep].value
 
     def hold(self, value: Local) -> int:
-        number = self._reps = (self._reps + 1) & _REP_MASK
+        number = self._next_number()
         self.hold_as(number, value)
         return number
 
     def hold_as(self, number: int, value: Local) -> None:
         """Has the guest hold an object of the host's own, by a number that its keeper has given it."""
         local = self.local
-        if len(local) >= HANDLES_MAX:
+        if len(self.held) + len(local) >= HANDLES_MAX:
             raise LimitExceeded(_TOO_MANY)
+        if number in local:
+            raise LimitExceeded(_TOO_OLD)
         value.held(self.kept)
         local[number] = value
 
@@ -184,13 +190,20 @@ class GuestHandles:
         number = self._numbers[handle.interface, handle.resource]
         if len(self.held) + len(self.local) >= HANDLES_MAX:
             raise LimitExceeded(_TOO_MANY)
-        self._reps = (self._reps + 1) & _REP_MASK
-        host = capi.resource_host_new(True, self._reps, number)
+        host = capi.resource_host_new(True, self._next_number(), number)
         error = capi.resource_host_to_any(self._context, host, self._slot_at)
         capi.resource_host_delete(host)
         if error:
             raise capi.take_error(error)
         return self._slot.value or 0
+
+    def _next_number(self) -> int:
+        """One that stands for nothing, though numbers have begun anew. By 0 keepers mean none."""
+        number = self._reps
+        while True:
+            number = self._reps = (number + 1) & _REP_MASK
+            if number and number not in self.local and number not in self.held:
+                return number
 
     def _lower_own(self, handle: ExportedHandle, token: bytes) -> int:
         given = self.given.pop(token, None) if handle.mode == "own" else self.given.get(token)

@@ -151,9 +151,10 @@ def keeper_module(
     return bytes(wat2wasm(text))
 
 
-_NEXT: Final = """
+_NEXT: Final = f"""
 (func $next (result i32)
-  (global.set $next (i32.add (global.get $next) (i32.const 1)))
+  (global.set $next (i32.or (i32.const {OWN_NUMBERS})
+    (i32.and (i32.const {OWN_NUMBERS - 1}) (i32.add (global.get $next) (i32.const 1)))))
   (global.get $next))"""
 _LOG_CODE: Final = f"(i32.const {MEMORY_BEGIN}) (i32.sub (global.get $log-end) (i32.const {MEMORY_BEGIN}))"
 _FORGET_LOG: Final = f"(global.set $log-end (i32.const {MEMORY_BEGIN}))"

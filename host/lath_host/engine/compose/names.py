@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final, Literal
 
-BRIDGE_VERSION: Final = 14
+BRIDGE_VERSION: Final = 15
 """Goes up when bridges or keepers come out differently, so that compiled ones are told apart."""
 RESERVED: Final = "lath-bytes-"
 """What every name that a bridge adds begins with; a component with such a name of its own is not bridged."""

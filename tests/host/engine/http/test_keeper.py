@@ -14,6 +14,7 @@ from lath.errors import Trap
 from lath.testing import eventually
 from lath.wit.types import Primitive
 from lath_host.engine import CompiledComponent, Engine
+from lath_host.engine.compose.deferrable import OWN_NUMBERS
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext
 
@@ -102,6 +103,26 @@ async def test_what_an_export_beside_the_handler_drops_the_host_hears_of(either:
         await eventually(lambda: held(web) == 0)
         assert await web.text() == "hello"
         await eventually(lambda: held(web) == 0)
+
+
+async def test_what_settles_takes_nothing_from_the_fuel_of_its_call(either: Engine) -> None:
+    steps = 100_000
+    beside = (
+        HELLO.rstrip()[:-1]
+        + f"""
+  (core module $more
+    (import "host" "fields" (func $fields (result i32)))
+    (import "host" "drop-fields" (func $drop (param i32)))
+    (func (export "more") (local $at i32)
+      (call $drop (call $fields)){times(steps, "")}))
+  (core instance $more-here (instantiate $more (with "host" (instance
+    (export "fields" (func $fields)) (export "drop-fields" (func $drop-fields))))))
+  (func $more-func (canon lift (core func $more-here "more")))
+  (export "more" (func $more-func)))""".encode()
+    )
+    async with serving_pool(either, await either.compile(beside), Limits(fuel_max=10 * steps)) as web:
+        await web.pool.call("", "more", [], context=CallContext())
+        assert web.pool.usage.fuel > steps
 
 
 async def test_no_object_is_left_after_a_request(either: Engine) -> None:
@@ -205,6 +226,20 @@ async def test_a_request_is_consumed_once(either: Engine) -> None:
     twice = says(f"(block (result i32) {consume} (if {FAILED} (then (unreachable))) {consume} {FAILED})")
     async with serving_pool(either, await either.compile(twice)) as web:
         assert await web.text(method="POST", body=chunks(b"x")) == ""
+
+
+async def test_a_request_is_consumed_once_when_numbers_begin_anew(either: Engine) -> None:
+    consume = "(call $consume (local.get $request) (i32.const 0))"
+    twice = serving(f"""{consume} (if {FAILED} (then (unreachable)))
+    {consume} (if (i32.eqz {FAILED}) (then (unreachable)))
+    {ANSWER}{END}
+    (call $drop-request (local.get $request))""")
+    async with serving_pool(either, await either.compile(twice), REUSE) as web:
+        assert await web.text() == ""
+        (guest,) = web.pool._linkage.guests.values()
+        guest.handles._reps = OWN_NUMBERS - 1
+        for _ in range(2):
+            assert await web.text() == ""
 
 
 async def test_what_must_be_dropped_first_must_be_so_when_it_is_told_later(either: Engine) -> None:
