@@ -263,6 +263,10 @@ class InstancePool:
         self._account(guest, began, started, error)
         self._instances.throw(guest)
 
+    def left_undone(self) -> None:
+        """A call has returned, and has not given its caller what it was for."""
+        self._admission.failures += 1
+
     def succeeded(self, guest: Guest, began: int, started: int) -> None:
         """A call has its result."""
         if guest.cpu_ns or self._metered or sampled():

@@ -139,8 +139,15 @@ class _Exchange:
         self._has_ended = True
         self._source.close()
         self._pool.usage.bytes_in += self._source.received
+        if error is None and not self._is_answered():
+            self._pool.left_undone()
         if self._pipe is not None:
             self._settle_pipe(self._pipe)
+
+    def _is_answered(self) -> bool:
+        """Whether the guest has set a response, and finished its body."""
+        answer = self._outparam.answer
+        return isinstance(answer, OutgoingResponse) and answer.body.finished and not answer.body.broken
 
     async def head(self) -> HttpResponse:
         """The response, once the guest has set it."""

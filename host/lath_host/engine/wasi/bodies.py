@@ -241,9 +241,14 @@ class Pipe(_Counted):
         return not self._chunks and not self.finished
 
     @property
+    def broken(self) -> bool:
+        """Whether it will never be whole."""
+        return self._failure is not None
+
+    @property
     def broken_at_once(self) -> bool:
         """Whether there will be no more of it, before there was any."""
-        return self._failure is not None and self.sent == 0
+        return self.broken and self.sent == 0
 
     # -- the guest's side ------------------------------------------------------------------------------------
 

@@ -228,6 +228,29 @@ async def test_a_guest_that_returns_without_finishing_its_body_is_told_of(engine
             await whole(await web.ask())
 
 
+REFUSES = "(call $set (local.get $out) (i32.const 1) (i32.const 3) (i32.const 0) (i64.const 0) (i32.const 0))"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ANSWER,
+        ANSWER + "(call $drop-output (local.get $sink)) (call $drop-body-out (local.get $body))",
+        "",
+        REFUSES,
+    ],
+    ids=["unfinished", "dropped", "unanswered", "refused"],
+)
+async def test_a_guest_that_returns_without_a_whole_response_counts_as_failed(
+    engine: Engine, code: str
+) -> None:
+    async with serving_pool(engine, await engine.compile(serving(code))) as web:
+        with pytest.raises(Trap):
+            await whole(await web.ask())
+        await eventually(lambda: web.pool.stats.running == 0)
+        assert (web.pool.stats.calls, web.pool.stats.failures) == (1, 1)
+
+
 async def test_a_response_that_broke_off_before_any_of_its_body_has_no_head(engine: Engine) -> None:
     async with serving_pool(engine, await engine.compile(serving(ANSWER))) as web:
 
