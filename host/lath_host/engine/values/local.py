@@ -56,6 +56,8 @@ class Kept:
 class Local:
     """What such a handle stands for. Touched on the event loop only.
 
+    Where a keeper has put off that it is made (`told`), it may be made in the thread of a busy guest, too.
+
     Args:
         parent: What it was made of and must not outlive.
 

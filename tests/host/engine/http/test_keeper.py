@@ -10,6 +10,7 @@ from engine_components import echo
 from http_components import ANSWER, HELLO, serving
 from http_served import Served, chunks, serving_pool, whole
 
+from lath.codec import ComponentHandle
 from lath.errors import Trap
 from lath.testing import eventually
 from lath.wit.types import Primitive
@@ -103,6 +104,40 @@ async def test_what_an_export_beside_the_handler_drops_the_host_hears_of(either:
         await eventually(lambda: held(web) == 0)
         assert await web.text() == "hello"
         await eventually(lambda: held(web) == 0)
+
+
+async def test_what_a_destructor_drops_the_host_hears_of(either: Engine) -> None:
+    owning = (
+        HELLO.rstrip()[:-1]
+        + b"""
+  (core module $end
+    (import "host" "drop-fields" (func $drop (param i32)))
+    (func (export "destroy") (param i32) (call $drop (local.get 0))))
+  (core instance $end-here (instantiate $end (with "host" (instance
+    (export "drop-fields" (func $drop-fields))))))
+  (type $thing (resource (rep i32) (dtor (core func $end-here "destroy"))))
+  (core func $new (canon resource.new $thing))
+  (core module $begin
+    (import "host" "fields" (func $fields (result i32)))
+    (import "host" "new" (func $new (param i32) (result i32)))
+    (func (export "make") (result i32) (call $new (call $fields))))
+  (core instance $begin-here (instantiate $begin (with "host" (instance
+    (export "fields" (func $fields)) (export "new" (func $new))))))
+  (func $make-f (result (own $thing)) (canon lift (core func $begin-here "make")))
+  (component $shape
+    (import "thing" (type $thing (sub resource)))
+    (import "make" (func $make (result (own $thing))))
+    (export $t "thing" (type $thing))
+    (export "make" (func $make) (func (result (own $t)))))
+  (instance $things (instantiate $shape (with "thing" (type $thing)) (with "make" (func $make-f))))
+  (export "lath:test/things@1.0.0" (instance $things)))"""
+    )
+    async with serving_pool(either, await either.compile(owning), REUSE) as web:
+        thing = await web.pool.call("lath:test/things@1.0.0", "make", [], context=CallContext())
+        await eventually(lambda: held(web) == 1)
+        web.pool.release([ComponentHandle.parse(thing.data).token])
+        await eventually(lambda: held(web) == 0)
+        assert len(web.pool._linkage.guests) == 1
 
 
 async def test_what_settles_takes_nothing_from_the_fuel_of_its_call(either: Engine) -> None:
