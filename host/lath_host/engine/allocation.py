@@ -15,8 +15,8 @@ from lath_host.engine import capi
 INSTANCES_MAX: Final = 1500
 """Instances of components, of one engine. Address space is the bound: 4 GiB and guards for each memory, of
 about 100 TiB."""
-_MEMORIES_PER_INSTANCE: Final = 2
-"""On average: a guest's own, and a bridge's."""
+_MEMORIES_PER_INSTANCE: Final = 3
+"""On average: a guest's own, a keeper's, and a bridge's."""
 _CORE_INSTANCES_PER_INSTANCE: Final = 20
 _TABLES_PER_INSTANCE: Final = 8
 _PER_MODULE_MAX: Final = 64

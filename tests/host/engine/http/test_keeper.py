@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from engine_components import echo
-from http_components import ANSWER, HELLO, serving
+from http_components import ANSWER, ECHO, HELLO, serving
 from http_served import Served, chunks, serving_pool, whole
 
 from lath.codec import ComponentHandle
@@ -104,6 +104,33 @@ async def test_what_an_export_beside_the_handler_drops_the_host_hears_of(either:
         await eventually(lambda: held(web) == 0)
         assert await web.text() == "hello"
         await eventually(lambda: held(web) == 0)
+
+
+async def test_a_slot_has_room_for_a_guest_with_its_keeper_and_its_bridge() -> None:
+    instances = 4
+    in_bulk = (
+        ECHO.rstrip()[:-1]
+        + b"""
+  (core module $size (func (export "size") (param i32 i32) (result i32) (local.get 1)))
+  (core instance $size-here (instantiate $size))
+  (func $size-func (param "data" (list u8)) (result u32)
+    (canon lift (core func $size-here "size") (memory $memory) (realloc $realloc)))
+  (export "size" (func $size-func)))"""
+    )
+    come = asyncio.Event()
+
+    async def later() -> AsyncIterator[bytes]:
+        await come.wait()
+        yield b"echo"
+
+    async with Engine(threads=1, instances_max=instances) as small:
+        compiled = await small.compile(in_bulk)
+        assert compiled.has_keeper and compiled.twin("export", "", "size")
+        async with serving_pool(small, compiled, Limits(max_instances=instances)) as web:
+            asked = [asyncio.ensure_future(web.text(method="POST", body=later())) for _ in range(instances)]
+            await eventually(lambda: web.pool.stats.running == instances)
+            come.set()
+            assert await asyncio.gather(*asked) == ["echo"] * instances
 
 
 async def test_what_a_destructor_drops_the_host_hears_of(either: Engine) -> None:
