@@ -11,13 +11,14 @@ from http_components import ANSWER, ECHO, HELLO, serving
 from http_served import Served, chunks, serving_pool, whole
 
 from lath.codec import ComponentHandle
-from lath.errors import Trap
+from lath.errors import LimitExceeded, Trap
 from lath.testing import eventually
 from lath.wit.types import Primitive
 from lath_host.engine import CompiledComponent, Engine
 from lath_host.engine.compose.deferrable import OWN_NUMBERS
 from lath_host.engine.limits import Limits
 from lath_host.engine.linkage import CallContext
+from lath_host.engine.values import Local
 
 REUSE = Limits(reuse=True, max_instances=1)
 END = """
@@ -302,6 +303,16 @@ async def test_a_request_is_consumed_once_when_numbers_begin_anew(either: Engine
         guest.handles._reps = OWN_NUMBERS - 1
         for _ in range(2):
             assert await web.text() == ""
+
+
+async def test_a_keeper_gives_no_number_that_still_stands_for_something(engine: Engine) -> None:
+    async with serving_pool(engine, await engine.compile(HELLO), REUSE) as web:
+        assert await web.text() == "hello"
+        (guest,) = web.pool._linkage.guests.values()
+        for number in range(100):
+            guest.handles.hold_as(OWN_NUMBERS + number, Local())
+        with pytest.raises(LimitExceeded, match="kept a handle while it was given"):
+            await web.text()
 
 
 async def test_what_must_be_dropped_first_must_be_so_when_it_is_told_later(either: Engine) -> None:
