@@ -186,7 +186,7 @@ class Front:
 
 
 def peer_name(address: Any) -> str:
-    """A client's address for logs: `127.0.0.1:4711`, `[::1]:4711`."""
+    """The address of one end of a connection, for logs and heads: `127.0.0.1:4711`, `[::1]:4711`."""
     if not isinstance(address, tuple) or len(address) < 2:
         return ""
     host, port = address[0], address[1]

@@ -15,7 +15,7 @@ _LENGTH: Final = re.compile(rb"\d{1,18}\Z")
 
 
 def head_of(
-    *, version: str, method: str, scheme: str, target: bytes, headers: list[Header], peer: str
+    *, version: str, method: str, scheme: str, target: bytes, headers: list[Header], peer: str, local: str
 ) -> RequestHead:
     """The head of a request of HTTP/1.x.
 
@@ -26,6 +26,7 @@ def head_of(
         target: The request line's.
         headers: Names in lower case.
         peer: The client.
+        local: Where the connection came to: the authority of a request of HTTP/1.0 that names none.
 
     Raises:
         Refusal: It breaks RFC 9110 or 9112, or asks for what is not served here.
@@ -40,7 +41,7 @@ def head_of(
         raise Refusal(400, "a request has one host header")
     authority, path = _parts(target.decode("latin-1"), method)
     if authority is None:
-        authority = hosts[0].decode("latin-1") if hosts else ""
+        authority = hosts[0].decode("latin-1") if hosts else local
     length = _content_length(read["content-length"]) if "content-length" in read else None
     chunked = "transfer-encoding" in read
     if chunked:

@@ -71,7 +71,7 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._settings = front.settings
         self._stall_s = front.settings.stall_timeout_ms / 1000
         self._deadline = Deadline(self._overdue)
-        self._peer = self._scheme = ""
+        self._peer = self._local = self._scheme = ""
         self._gathering: GatheringTransport
         self._waiting: deque[Http1Exchange] = deque()  # read behind the one that runs
         self._running: Http1Exchange | None = None  # the one whose response is being made
@@ -96,6 +96,7 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self.flow = GuardedFlow(gathering, self._may_read)
         self._front.opened(self)
         self._peer, self._scheme = peer_name(self.client), str(self.scheme)
+        self._local = peer_name(self.server)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -266,7 +267,7 @@ class Http1Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         version = parser.get_http_version()
         head = head_of(
             version=version, method=parser.get_method().decode("ascii"), scheme=self._scheme,
-            target=self.url, headers=self._fields, peer=self._peer,
+            target=self.url, headers=self._fields, peer=self._peer, local=self._local,
         )  # fmt: skip
         self._in_head, self._head_bytes = False, 0
         self._requests += 1

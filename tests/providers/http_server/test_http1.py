@@ -98,13 +98,18 @@ async def test_statuses_without_a_body_have_none_whatever_the_guest_writes(statu
 
 
 async def test_to_http_1_0_a_body_ends_with_the_connection_and_is_not_chunked() -> None:
-    async with fronting(hello) as front:
-        async with await front.client() as client:
-            await client.send("GET / HTTP/1.0\r\n\r\n")
-            answer = await client.answer()
-            assert (answer.header("transfer-encoding"), answer.header("connection")) == (None, "close")
-            assert answer.text == "hello\n"
-        assert front.seen[0].authority == ""
+    async with fronting(hello) as front, await front.client() as client:
+        await client.send("GET / HTTP/1.0\r\n\r\n")
+        answer = await client.answer()
+        assert (answer.header("transfer-encoding"), answer.header("connection")) == (None, "close")
+        assert answer.text == "hello\n"
+
+
+async def test_a_request_of_http_1_0_that_names_no_host_is_for_the_address_that_it_came_to() -> None:
+    async with fronting(hello) as front, await front.client() as client:
+        await client.send("GET / HTTP/1.0\r\n\r\n")
+        assert (await client.answer()).status == 200
+        assert front.seen[0].authority == f"127.0.0.1:{front.port}"
 
 
 async def test_to_http_1_0_a_body_that_breaks_off_is_a_reset_not_an_end() -> None:
