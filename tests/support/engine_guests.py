@@ -8,6 +8,10 @@ from engine_components import CANONICAL, LIBC
 
 from lath_host.engine.linkage import CallContext, Import
 
+SLOTS = 200
+"""Of an engine that lives as long as the tests: with as many as a host has, a few take all the address space
+of a process, and the next are made without."""
+
 _MEMORY: Final = CANONICAL
 _AFTER: Final = '(post-return (core func $guest "after"))'
 

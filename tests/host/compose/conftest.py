@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from engine_guests import SLOTS
 
 from lath_host.engine import Engine
 
@@ -13,7 +14,7 @@ from lath_host.engine import Engine
 @pytest.fixture(scope="session")
 def bridging() -> Iterator[Engine]:
     """An engine that builds bridges."""
-    engine = Engine(threads=2)
+    engine = Engine(threads=2, instances_max=SLOTS)
     yield engine
     asyncio.run(engine.close())
 
@@ -21,7 +22,7 @@ def bridging() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def plain() -> Iterator[Engine]:
     """An engine that builds none."""
-    engine = Engine(threads=2, bridge=False)
+    engine = Engine(threads=2, bridge=False, instances_max=SLOTS)
     yield engine
     asyncio.run(engine.close())
 

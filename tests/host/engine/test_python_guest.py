@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from engine_guests import SLOTS
 from program_python_guest import build_program_guest
 from python_guest import (
     LATER_SOURCE,
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def python_engine() -> Iterator[Engine]:
-    engine = Engine(cache_dir=CACHE_DIR, threads=2)
+    engine = Engine(cache_dir=CACHE_DIR, threads=2, instances_max=SLOTS)
     yield engine
     asyncio.run(engine.close())
 

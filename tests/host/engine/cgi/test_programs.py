@@ -22,6 +22,7 @@ from cgi_programs import (
     reading,
 )
 from cgi_served import serving_program
+from engine_guests import SLOTS
 from http_served import chunks, whole
 from program_python_guest import build_program_guest
 
@@ -394,7 +395,7 @@ async def test_closing_the_pool_ends_a_program_and_its_reply(engine: Engine) -> 
 
 @pytest.mark.timeout(300)
 async def test_a_wsgi_application_is_served_by_the_standard_librarys_cgi_handler() -> None:
-    engine = Engine(cache_dir=CACHE_DIR, threads=2)
+    engine = Engine(cache_dir=CACHE_DIR, threads=2, instances_max=SLOTS)
     async with engine, serving_program(engine, build_program_guest(), env={"GREETING": "hello"}) as script:
         for body in (b"12345", b""):
             response = await script.ask(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from engine_guests import SLOTS
 from http_python_guest import build_http_guest
 from http_served import Served, serving_pool
 
@@ -15,7 +16,7 @@ from lath_host.testing import CACHE_DIR
 
 @pytest.fixture(scope="session")
 def python_engine() -> Iterator[Engine]:
-    engine = Engine(cache_dir=CACHE_DIR, threads=2)
+    engine = Engine(cache_dir=CACHE_DIR, threads=2, instances_max=SLOTS)
     yield engine
     asyncio.run(engine.close())
 

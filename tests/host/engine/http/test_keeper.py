@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from engine_components import echo
+from engine_guests import SLOTS
 from http_components import ANSWER, ECHO, HELLO, serving
 from http_served import Served, chunks, serving_pool, whole
 
@@ -54,7 +55,7 @@ def held(web: Served) -> int:
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[Engine]:
-    engine = Engine(threads=2, bridge=False)
+    engine = Engine(threads=2, bridge=False, instances_max=SLOTS)
     yield engine
     asyncio.run(engine.close())
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from engine_guests import SLOTS
 from http_programs import NAMES, PROGRAMMED, Step, encoded, program_of
 from http_served import Served, chunks, serving_pool, whole
 from hypothesis import HealthCheck, given, settings
@@ -50,7 +51,7 @@ class Outcome:
 
 @pytest.fixture
 def engines(engine: Engine) -> Iterator[tuple[Engine, Engine]]:
-    plain = Engine(threads=2, bridge=False)
+    plain = Engine(threads=2, bridge=False, instances_max=SLOTS)
     yield engine, plain
     asyncio.run(plain.close())
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from engine_guests import no_imports
+from engine_guests import SLOTS, no_imports
 from program_python_guest import build_program_guest
 
 from lath_host.engine import CompiledComponent, Engine
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("python-sockets"
 
 @pytest.fixture(scope="module")
 def python_engine() -> Iterator[Engine]:
-    engine = Engine(cache_dir=CACHE_DIR, threads=2)
+    engine = Engine(cache_dir=CACHE_DIR, threads=2, instances_max=SLOTS)
     yield engine
     asyncio.run(engine.close())
 
