@@ -28,7 +28,7 @@ from lath_host.engine.allocation import INSTANCES_MAX, has_address_space
 from lath_host.engine.background import Background
 from lath_host.engine.budget import WarmBudget
 from lath_host.engine.compile_cache import CompileCache
-from lath_host.engine.compose.around import bridges_around, keeper_around, reflect_code_free
+from lath_host.engine.compose.around import components_around, reflect_code_free
 from lath_host.engine.compose.bridge import crossings_of, needed_of
 from lath_host.engine.compose.fuse import Join
 from lath_host.engine.compose.names import BRIDGE_VERSION, bridged_name, drop_name, numbered_name
@@ -196,7 +196,7 @@ class Engine:
         # apart: whoever starts a component waits for it to be compiled, and nobody waits for a fused one
         self._background = Background("lath-fuse", min(nice, NICE_CROWDED))
         self._cache = CompileCache(cache_dir) if cache_dir else None
-        self._keeps = bridge
+        self._answered = is_answered if bridge else None
         self._carried = crossings_of if bridge else needed_of
         self._settings = f"{_SETTINGS_VERSION}-{'bridge' if bridge else 'needed'}{BRIDGE_VERSION}"
         self._settings += f"adapter{ADAPTER_VERSION}{self.features.key}"
@@ -297,30 +297,20 @@ class Engine:
         return fuse_what_compiles(binaries, joins, self._compile)
 
     def _make(self, kind: EngineKind, source: bytes) -> stock.Component:
-        """Compiles a component, in its bridge where it has one."""
+        """Compiles a component, with its keeper and in its bridge where it has them."""
         engine = self.engines.of(kind)
         try:
             wasm = _binary(source)
-            whole = self._with_keeper(engine, wasm) if self._keeps else None
-            return whole or self._bridged(engine, wasm) or stock.Component(engine, wasm)
+            return self._within(engine, wasm) or stock.Component(engine, wasm)
         except WasmtimeError as error:
             if kind.concurrent != self.engines.concurrencies[-1] and needs_concurrency(str(error)):
                 raise _NeedsConcurrency from None
             reasons = ": ".join(filter(None, (self.features.advice(str(error)), str(error))))
             raise InvalidArgument(f"not a component that can run: {reasons}") from None
 
-    def _with_keeper(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
-        """The component with its keeper; None where it has none, or wasmtime does not take it."""
-        around = keeper_around(engine, wasm, is_answered)
-        if around is None:
-            return None
-        with suppress(WasmtimeError):
-            return self._bridged(engine, around) or stock.Component(engine, around)
-        return None
-
-    def _bridged(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
-        """The component in its bridge; None where it has none, or wasmtime does not take it."""
-        for source in bridges_around(engine, wasm, self._carried):
+    def _within(self, engine: WasmEngine, wasm: bytes) -> stock.Component | None:
+        """The component in what stands around it; None where nothing does, or wasmtime takes none of it."""
+        for source in components_around(engine, wasm, self._carried, self._answered):
             with suppress(WasmtimeError):
                 return stock.Component(engine, source)
         return None

@@ -18,7 +18,7 @@ from lath_host.engine.compose.deferrable import made_always, made_first
 from lath_host.engine.compose.keeper import crossing
 from lath_host.engine.compose.names import TOLD_NAME
 from lath_host.engine.import_plans import ImportPlan
-from lath_host.engine.values import func_in_numbers, handles_in
+from lath_host.engine.values import func_in_numbers, handles_in, types_of
 from lath_host.engine.wasi import (
     NATIVE_VERSION,
     Answer,
@@ -165,9 +165,8 @@ class Linkage:
             for function, func in interface.functions.items():
                 if func.is_async:
                     raise InvalidArgument(f"import {name or 'world'} {function} cannot be linked: {_ASYNC}")
-                types = [param.type for param in func.params] + [func.result]
                 forward = forward_for(interface.name, function)
-                for handle in (handle for type_ in types for handle in handles_in(type_)):
+                for handle in (handle for type_ in types_of(func) for handle in handles_in(type_)):
                     if forward is None and native_interface(handle.interface):
                         raise InvalidArgument(
                             f"import {name} {function} cannot be linked: it uses {handle.resource} of "

@@ -155,7 +155,7 @@ async def test_a_compiled_component_is_kept_on_disk_with_its_description_and_use
     assert set(before) == {kept(cache, "cwasm"), kept(cache, "json"), kept(cache, "mark")}
     with monkeypatch.context() as patched:
         patched.setattr("lath_host.engine.engine.reflect", never)
-        patched.setattr("lath_host.engine.engine.bridges_around", never)
+        patched.setattr("lath_host.engine.engine.components_around", never)
         await compile_in(cache)
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == before
 

@@ -234,7 +234,7 @@ class TestUnbridged:
 
     @pytest.fixture
     async def counters(self, witness: Witness, limits: Limits, monkeypatch: Any) -> AsyncIterator[Counters]:
-        monkeypatch.setattr("lath_host.engine.engine.bridges_around", lambda *args: iter(()))
+        monkeypatch.setattr("lath_host.engine.engine.components_around", lambda *args: iter(()))
         async with Engine(threads=1) as engine:
             compiled = await engine.compile(COUNTERS)
             async with InstancePool(engine, compiled, limits, witness, name="counters") as pool:

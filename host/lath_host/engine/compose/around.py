@@ -17,49 +17,49 @@ from lath_host.engine.compose.with_keeper import Answered, keeper_plan, with_kee
 from lath_host.engine.reflect import Reflected, instance_items, reflect
 
 
-def keeper_around(engine: WasmEngine, source: bytes, answered: Answered) -> bytes | None:
-    """The component around `source` and its keeper; None where it gets none.
-
-    Args:
-        engine: Reads the types of `source`, without its code.
-        source: The bytes of a component.
-        answered: What the host answers itself.
-    """
-    try:
-        plan = keeper_plan(reflect_code_free(engine, source), answered)
-        return with_keeper(source, plan) if plan else None
-    except (Malformed, WasmtimeError, ValueError):
-        return None
-
-
 def reflect_code_free(engine: WasmEngine, source: bytes) -> Reflected:
     """What a component says about itself, read without its code.
 
     Raises:
         Malformed, WasmtimeError, ValueError: It is none, or one that this cannot read.
     """
-    return reflect(stock.Component(engine, without_code(source)), engine)
+    return reflect(_stub(engine, source), engine)
 
 
-def bridges_around(
-    engine: WasmEngine, source: bytes, wanted: Callable[[World], Crossings] = crossings_of
+def components_around(
+    engine: WasmEngine,
+    source: bytes,
+    wanted: Callable[[World], Crossings] = crossings_of,
+    answered: Answered | None = None,
 ) -> Iterator[bytes]:
-    """Components around `source`, the one that carries most first; none where there is nothing to carry.
+    """Components around `source`, the one that does most first; none where there is nothing to do.
 
-    A component that cannot be bridged may still be given what it needs.
+    A component that cannot have a keeper may still be bridged, and one that cannot be bridged may still be
+    given what it needs.
 
     Args:
         engine: Reads the types of `source`, without its code.
         source: The bytes of a component. When they are none, wasmtime will say so better.
         wanted: What is carried.
+        answered: What the host answers itself; None: nothing gets a keeper.
     """
     try:
-        stub = stock.Component(engine, without_code(source))
-        world, items = reflect(stub, engine).world, instance_items(stub, engine)
+        stub = _stub(engine, source)
+        reflected, items = reflect(stub, engine), instance_items(stub, engine)
     except (Malformed, WasmtimeError, ValueError):
         return
-    best, needed = wanted(world), needed_of(world)
+    plan = keeper_plan(reflected, answered) if answered else None
+    if plan is not None:
+        with suppress(Malformed, WasmtimeError, ValueError):
+            kept = with_keeper(source, plan)
+            yield from components_around(engine, kept, wanted)
+            yield kept
+    best, needed = wanted(reflected.world), needed_of(reflected.world)
     for crossings in (best, needed) if best != needed else (best,):
         if crossings:
             with suppress(Malformed, WasmtimeError, ValueError):
-                yield bridged(source, crossings, world, items)
+                yield bridged(source, crossings, reflected.world, items)
+
+
+def _stub(engine: WasmEngine, source: bytes) -> stock.Component:
+    return stock.Component(engine, without_code(source))

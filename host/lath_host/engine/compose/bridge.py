@@ -34,7 +34,7 @@ from lath_host.engine.compose.types import Types
 from lath_host.engine.reflect import WORLD_LEVEL
 from lath_host.engine.values.bulk import in_bulk_if, params_in_bulk
 from lath_host.engine.values.exported import ExportedHandle
-from lath_host.engine.values.walk import handles_in, parts_of
+from lath_host.engine.values.walk import handles_in, parts_of, types_of
 from lath_host.engine.wasi import BLOB_TYPES, is_ours, native_interface
 
 _STREAMS: Final = native_interface("wasi:io/streams@0.2.0")
@@ -139,16 +139,12 @@ def _crossing(
     for name, interface in interfaces.items():
         if in_question(interface):
             for function, func in interface.functions.items():
-                if carried(func) and can_drop_borrows(func) and not any(map(_names_own, _types_of(func))):
+                if carried(func) and can_drop_borrows(func) and not any(map(_names_own, types_of(func))):
                     yield (name, function), func
 
 
-def _types_of(func: Func) -> list[Type | None]:
-    return [*(param.type for param in func.params), func.result]
-
-
 def _has_bytes(func: Func) -> bool:
-    return any(map(_contains_bytes, _types_of(func)))
+    return any(map(_contains_bytes, types_of(func)))
 
 
 def _contains_bytes(type_: Type | None) -> bool:
@@ -235,7 +231,7 @@ class _Bridge:
         outer = self._outer
         twins = [replace(func_in_bulk(func), is_async=False) for func in imports.values()]
         carrier = Carrier(list(zip(imports.values(), twins, strict=True)))
-        given = self._given(carrier.types.imported)
+        given = self._types.given(carrier.types.imported)
         for number, (key, twin) in enumerate(zip(imports, twins, strict=True)):
             given_func = outer.import_func(bridged_name("import", *key), self._types.func(twin))
             given[func_label(number)] = (Sort.FUNC, given_func)
@@ -252,16 +248,12 @@ class _Bridge:
             functions = [function for name, function in imports if name == interface]
             imported = self._world.imports[interface]
             shim = Shim(self._prefix, interface, imported, self._items[interface], functions)
-            given = self._prefix.imports | self._given(shim.imported_types)
+            given = self._prefix.imports | self._types.given(shim.imported_types)
             for number, function in enumerate(functions):
                 given[func_label(number)] = (Sort.FUNC, carried[interface, function])
             component = outer.component(shim.builder.build())
             replaced[interface] = (Sort.INSTANCE, outer.instantiate(component, given))
         return replaced
-
-    def _given(self, types: Mapping[str, Type]) -> dict[str, tuple[Sort, int]]:
-        """The types that a nested component imports."""
-        return {label: (Sort.TYPE, self._types.index(type_)) for label, type_ in types.items()}
 
     def _drop(self, interface: str, resource: str) -> int:
         """Lifts what drops a handle of a resource that the component exports."""

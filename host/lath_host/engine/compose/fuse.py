@@ -109,7 +109,7 @@ class _Fusion:
         for part in self._order:
             instances[part] = self._builder.instantiate(components[part], self._given(part, instances))
         with self._said_of(0):
-            self._export_again(instances[0])
+            self._imports.export_again(0, self._anatomies[0].exports, instances[0])
         sources = self._imports.sources.items()
         names = {outer: (self._parts[part].name, name) for outer, (part, name) in sources}
         return Fused(self._builder.build(), names)
@@ -220,19 +220,6 @@ class _Fusion:
                 index = self._builder.alias(declared.sort, callee, join.export_name)
             given[name] = (declared.sort, index)
         return given
-
-    def _export_again(self, inner: int) -> None:
-        """Exports what the first part exports; functions in types that are named here too."""
-        for export in self._anatomies[0].exports:
-            if export.sort not in (Sort.INSTANCE, Sort.FUNC, Sort.TYPE):
-                raise Malformed(f"the export {export.name.text} is a component or a core module")
-            type_ = None
-            if export.sort is Sort.FUNC and export.type_ is not None:
-                type_ = self._imports.type(0, export.type_)
-            index = self._builder.alias(export.sort, inner, export.name.text)
-            exported = self._builder.export(export.name, export.sort, index, type_)
-            if export.sort is Sort.TYPE and export.type_ is not None:
-                self._imports.export_type(0, export.type_, exported)
 
     @contextmanager
     def _said_of(self, part: int) -> Iterator[None]:

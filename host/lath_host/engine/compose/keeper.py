@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from lath.wit.types import Field, Func, Handle, Primitive, Type
+from lath.wit.types import Field, Func, Handle, Primitive
 from lath_host.engine.compose.abi import core_func
 from lath_host.engine.compose.adapters import after_name
 from lath_host.engine.compose.anatomy import Anatomy
@@ -90,7 +90,7 @@ class Keeper:
         made: Sequence[ResourceKey],
     ) -> None:
         self.builder = builder = ComponentBuilder()
-        self.types = Types(builder, _no_resource, NUMBERS_TYPE_PREFIX)
+        self.types = Types(builder, no_resource, NUMBERS_TYPE_PREFIX)
         self._anatomy = anatomy
         self._interfaces = interfaces
         self._funcs = funcs
@@ -273,10 +273,6 @@ class _Shim:
                     builder.export(name, Sort.FUNC, imported[name.text], local[bound])
 
 
-def _no_resource(handle: Handle) -> int:
+def no_resource(handle: Handle) -> int:
+    """For `Types` of functions in numbers, which name none. Raises `Malformed`."""
     raise Malformed(f"a handle of {handle.resource}, which is not the host's own, crosses beside numbers")
-
-
-def types_given(types: Mapping[str, Type], defined: Types) -> dict[str, tuple[Sort, int]]:
-    """The types that a nested component imports, as they are defined around it."""
-    return {label: (Sort.TYPE, defined.index(type_)) for label, type_ in types.items()}

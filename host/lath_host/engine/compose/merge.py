@@ -8,7 +8,7 @@ labels that say what they implement.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -19,6 +19,7 @@ from lath_host.engine.compose.anatomy import (
     Anatomy,
     DefinedType,
     ImportedType,
+    RootExport,
     TypeOfInstance,
 )  # fmt: skip
 from lath_host.engine.compose.binary import ExternName, Malformed, Reader, Sort, plain_name
@@ -99,9 +100,27 @@ class MergedImports:
             self._depth -= 1
         return self._types[part, index]
 
-    def export_type(self, part: int, index: int, exported: int) -> None:
-        """Has a part's exported type stand for one that the component around exports."""
-        self._types[part, index] = exported
+    def export_again(self, part: int, exports: Iterable[RootExport], instance: int) -> None:
+        """Has the component around export what a part exports; functions in types that are named there too.
+
+        Args:
+            part: Which.
+            exports: Those of its exports, in order.
+            instance: The part, instantiated.
+
+        Raises:
+            Malformed: One is a component or a core module, or of a type that cannot be declared.
+        """
+        for export in exports:
+            if export.sort not in (Sort.INSTANCE, Sort.FUNC, Sort.TYPE):
+                raise Malformed(f"the export {export.name.text} is a component or a core module")
+            type_ = None
+            if export.sort is Sort.FUNC and export.type_ is not None:
+                type_ = self.type(part, export.type_)
+            index = self._builder.alias(export.sort, instance, export.name.text)
+            exported = self._builder.export(export.name, export.sort, index, type_)
+            if export.sort is Sort.TYPE and export.type_ is not None:
+                self._types[part, export.type_] = exported  # for what is exported behind it
 
     # -- types -----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from lath.wit.types import (
@@ -21,7 +21,7 @@ from lath.wit.types import (
     Type,
     Variant,
 )  # fmt: skip
-from lath_host.engine.compose.binary import leb, name, type_index, vector
+from lath_host.engine.compose.binary import Sort, leb, name, type_index, vector
 from lath_host.engine.compose.builder import ComponentBuilder
 from lath_host.engine.values.bulk import BulkBytes
 from lath_host.engine.values.numbered import NumberedHandle
@@ -66,6 +66,10 @@ class Types:
         params = vector(name(param.name) + self.value(param.type) for param in func.params)
         result = b"\0" + self.value(func.result) if func.result else b"\x01\0"
         return self._builder.type((_ASYNC_FUNC if func.is_async else _FUNC) + params + result)
+
+    def given(self, imported: Mapping[str, Type]) -> dict[str, tuple[Sort, int]]:
+        """What a nested component is instantiated with that imports these types, by name."""
+        return {label: (Sort.TYPE, self.index(type_)) for label, type_ in imported.items()}
 
     def index(self, type_: Type) -> int:
         """The index of a type that is no primitive."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from wasmtime import wat2wasm
 
-from lath.wit.types import Func, Handle, Interface, Type, World
+from lath.wit.types import Func, Handle, Interface, World
 from lath_host.engine.compose.anatomy import Anatomy
 from lath_host.engine.compose.binary import CoreSort, Malformed, Sort
 from lath_host.engine.compose.builder import ComponentBuilder
@@ -25,7 +25,7 @@ from lath_host.engine.compose.keeper import (
     given_label,
     instance_label,
     maker_label,
-    types_given,
+    no_resource,
 )
 from lath_host.engine.compose.keeper_code import Key, ResourceKey
 from lath_host.engine.compose.merge import MergedImports
@@ -41,6 +41,7 @@ from lath_host.engine.compose.types import Types
 from lath_host.engine.reflect import Reflected
 from lath_host.engine.values import LocalHandle, handles_in
 from lath_host.engine.values.numbered import func_in_numbers
+from lath_host.engine.values.walk import types_of
 
 Answered = Callable[[str, str, Func], bool]
 """(interface, or what it implements; function; signature) -> whether the host answers it itself."""
@@ -123,8 +124,7 @@ def _has_async(world: World) -> bool:
 
 
 def _handles(func: Func) -> list[Handle]:
-    types: list[Type | None] = [*(param.type for param in func.params), func.result]
-    return [handle for type_ in types for handle in handles_in(type_)]
+    return [handle for type_ in types_of(func) for handle in handles_in(type_)]
 
 
 def _interfaces(reflected: Reflected) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class _WithKeeper:
         self._builder = builder = ComponentBuilder()
         given = [(0, name) for name in plan.interfaces]
         self._merged = MergedImports(builder, [anatomy], given, lambda name: False)
-        self._types = Types(builder, self._no_resource, NUMBERS_TYPE_PREFIX)
+        self._types = Types(builder, no_resource, NUMBERS_TYPE_PREFIX)
         handles = [handle for func in plan.exports.values() for handle in _handles(func)]
         self._made = list(dict.fromkeys((handle.interface, handle.resource) for handle in handles))
 
@@ -171,7 +171,10 @@ class _WithKeeper:
         for number, name in enumerate(self._plan.interfaces):
             given[name] = (Sort.INSTANCE, builder.alias(Sort.INSTANCE, keeper, instance_label(number)))
         inner = builder.instantiate(builder.component(source), given)
-        self._export_again(inner)
+        # not what takes handles that nobody outside can name
+        carried = {interface for interface, _ in self._plan.exports}
+        exports = [each for each in self._anatomy.exports if each.name.text not in carried]
+        self._merged.export_again(0, exports, inner)
         settle = builder.alias(Sort.FUNC, keeper, SETTLE_NAME)
         for label, func in self._carry_exports(keeper, inner, settle).items():
             builder.export(label, Sort.FUNC, func)
@@ -181,7 +184,7 @@ class _WithKeeper:
     def _instantiate_keeper(self) -> int:
         builder, plan = self._builder, self._plan
         keeper = Keeper(self._anatomy, plan.interfaces, plan.imports, self._made)
-        given = types_given(keeper.types.imported, self._types)
+        given = self._types.given(keeper.types.imported)
         for label, (interface, name) in keeper.outside.items():
             imported = self._merged.index(0, interface)
             given[label] = (Sort.TYPE, builder.alias(Sort.TYPE, imported, name))
@@ -193,22 +196,6 @@ class _WithKeeper:
             )
         given[TOLD_NAME] = (Sort.FUNC, builder.import_func(TOLD_NAME, self._types.func(TOLD)))
         return builder.instantiate(builder.component(keeper.builder.build()), given)
-
-    def _export_again(self, inner: int) -> None:
-        """Exports what the inner component exports, but what takes handles that nobody outside can name."""
-        carried = {interface for interface, _ in self._plan.exports}
-        for export in self._anatomy.exports:
-            if export.name.text in carried:
-                continue
-            if export.sort not in (Sort.INSTANCE, Sort.FUNC, Sort.TYPE):
-                raise Malformed(f"the export {export.name.text} is a component or a core module")
-            type_ = None
-            if export.sort is Sort.FUNC and export.type_ is not None:
-                type_ = self._merged.type(0, export.type_)
-            index = self._builder.alias(export.sort, inner, export.name.text)
-            exported = self._builder.export(export.name, export.sort, index, type_)
-            if export.sort is Sort.TYPE and export.type_ is not None:
-                self._merged.export_type(0, export.type_, exported)
 
     def _carry_exports(self, keeper: int, inner: int, settle: int) -> dict[str, int]:
         """Lifts what makes handles of numbers and hands them to an export; the function by its name."""
@@ -229,9 +216,6 @@ class _WithKeeper:
             type_ = self._types.func(func_in_numbers(func))
             lifted[numbered_name("export", interface, function)] = builder.lift_scalar(core, type_)
         return lifted
-
-    def _no_resource(self, handle: Handle) -> int:
-        raise Malformed(f"a handle of {handle.resource} crosses beside numbers")
 
 
 def _handing_over(handles: int) -> bytes:

@@ -13,7 +13,7 @@ from lath_host.engine.values.lift import Lift, lift_of, lift_params_of, lift_val
 from lath_host.engine.values.local import KEPT_BYTES_MAX, Kept, Local, LocalHandle
 from lath_host.engine.values.lower import LowerParams, lower_of, lower_params_of, lower_result_of
 from lath_host.engine.values.numbered import NumberedHandle, func_in_numbers
-from lath_host.engine.values.walk import handles_in, has_handles, may_stand_alone
+from lath_host.engine.values.walk import handles_in, may_stand_alone, types_of
 
 __all__ = [
     "KEPT_BYTES_MAX",
@@ -29,7 +29,6 @@ __all__ = [
     "NumberedHandle",
     "func_in_numbers",
     "handles_in",
-    "has_handles",
     "lift_of",
     "lift_params_of",
     "lift_values_of",
@@ -37,4 +36,5 @@ __all__ = [
     "lower_params_of",
     "lower_result_of",
     "may_stand_alone",
+    "types_of",
 ]  # fmt: skip

@@ -84,7 +84,6 @@ def may_stand_alone(type_: Type | None) -> bool:
     return isinstance(type_, Handle | OptionOf | ResultOf)
 
 
-def has_handles(func: Func) -> bool:
-    """Whether a handle stands anywhere in the signature."""
-    types = [param.type for param in func.params] + [func.result]
-    return any(True for type_ in types for _ in handles_in(type_))
+def types_of(func: Func) -> list[Type | None]:
+    """Those of a function's parameters, and its result's."""
+    return [*(param.type for param in func.params), func.result]

@@ -22,6 +22,14 @@ def python_engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
+def plain() -> Iterator[Engine]:
+    """An engine whose components have neither keeper nor bridge."""
+    engine = Engine(threads=2, bridge=False, instances_max=SLOTS)
+    yield engine
+    asyncio.run(engine.close())
+
+
+@pytest.fixture(scope="session")
 def python_web(python_engine: Engine) -> CompiledComponent:
     return asyncio.run(python_engine.compile(build_http_guest()))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from engine_components import echo
-from engine_guests import SLOTS
 from http_components import ANSWER, ECHO, HELLO, serving
 from http_served import Served, chunks, serving_pool, whole
 
@@ -51,13 +50,6 @@ def says(condition: str) -> bytes:
 def held(web: Served) -> int:
     """How many objects of the host's the guests of a pool hold."""
     return sum(len(guest.handles.local) for guest in web.pool._linkage.guests.values())
-
-
-@pytest.fixture(scope="module")
-def plain() -> Iterator[Engine]:
-    engine = Engine(threads=2, bridge=False, instances_max=SLOTS)
-    yield engine
-    asyncio.run(engine.close())
 
 
 @pytest.fixture(params=["keeper", "none"])

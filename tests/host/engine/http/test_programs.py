@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import pytest
-from engine_guests import SLOTS
 from http_programs import NAMES, PROGRAMMED, Step, encoded, program_of
 from http_served import Served, chunks, serving_pool, whole
 from hypothesis import HealthCheck, given, settings
@@ -49,22 +46,14 @@ class Outcome:
     host_calls: dict[str, int] = field(default_factory=dict)
 
 
-@pytest.fixture
-def engines(engine: Engine) -> Iterator[tuple[Engine, Engine]]:
-    plain = Engine(threads=2, bridge=False, instances_max=SLOTS)
-    yield engine, plain
-    asyncio.run(plain.close())
-
-
-def test_any_program_comes_to_the_same_with_a_keeper(engines: tuple[Engine, Engine]) -> None:
-    kept, plain = engines
+def test_any_program_comes_to_the_same_with_a_keeper(engine: Engine, plain: Engine) -> None:
     with asyncio.Runner() as runner:
-        compiled = [runner.run(each.compile(PROGRAMMED)) for each in engines]
+        compiled = [runner.run(each.compile(PROGRAMMED)) for each in (engine, plain)]
         assert [each.has_keeper for each in compiled] == [True, False]
 
         async def compare(programs: list[list[Step]], has_body: bool) -> None:
             async with (
-                serving_pool(kept, compiled[0], REUSE) as web,
+                serving_pool(engine, compiled[0], REUSE) as web,
                 serving_pool(plain, compiled[1], REUSE) as bare,
             ):
                 for program in programs:
